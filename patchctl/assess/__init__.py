@@ -1,0 +1,1 @@
+"""Baselines, checks, verdicts, drift (pure)."""

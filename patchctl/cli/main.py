@@ -1,0 +1,89 @@
+"""Entry point: the command group, loaded lazily so that `patchctl --help` starts fast, and the last error handler."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+
+import click
+
+from patchctl import __version__
+
+# name -> (group in --help, one line). The module is patchctl.cli.<name>, its click command `command`.
+COMMANDS: dict[str, tuple[str, str]] = {
+    "init": ("Start", "Make a project folder with a first inventory and policy"),
+    "discover": ("Start", "Sweep networks for hosts and compare them with the inventory"),
+    "trust": ("Start", "Show and accept host keys, many at once"),
+    "inventory": ("Start", "List hosts, show one host's settings and where they come from"),
+    "validate": ("Start", "Check inventories, policies and baselines without touching anything"),
+    "scan": ("Observe", "Collect the state of hosts into snapshots"),
+    "updates": ("Observe", "List pending updates and whether they are approved"),
+    "status": ("Observe", "What runs, what is due, what waits for approval, who is unseen"),
+    "history": ("Observe", "What happened to one host"),
+    "plan": ("Patch", "Work out exactly what a policy would change, host by host"),
+    "apply": ("Patch", "Carry out a plan, or plan and carry out a policy"),
+    "rollout": ("Patch", "Status, watch, pause, resume, abort, retry, approve, tick"),
+    "report": ("Prove", "Write a report of a rollout: html, json, csv"),
+    "audit": ("Prove", "Verify the hash chain of everything that was recorded"),
+    "state": ("Keep", "Size, prune and upgrade the store"),
+    "config": ("Keep", "Show settings and where each one comes from"),
+    "completion": ("Keep", "Print shell completion for bash, zsh or fish"),
+}
+
+
+class LazyGroup(click.Group):
+    """A group that imports a command only when it is called."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        module = importlib.import_module(f"patchctl.cli.{cmd_name}")
+        command: click.Command = module.command
+        return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        if args and not args[0].startswith("-") and args[0] not in COMMANDS:
+            import difflib
+
+            near = difflib.get_close_matches(args[0], COMMANDS, n=1)
+            hint = f" Did you mean '{near[0]}'?" if near else " See patchctl --help."
+            raise click.UsageError(f"No such command '{args[0]}'.{hint}", ctx)
+        return super().resolve_command(ctx, args)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        groups: dict[str, list[tuple[str, str]]] = {}
+        for name, (group, text) in COMMANDS.items():
+            groups.setdefault(group, []).append((name, text))
+        for group, rows in groups.items():
+            with formatter.section(group):
+                formatter.write_dl(rows)
+
+
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(__version__, prog_name="patchctl")
+def main() -> None:
+    """Patch and prove fleets of Linux and Windows hosts, without agents."""
+
+
+def run() -> None:
+    """Run the command line and exit with the documented code; no traceback reaches a user unasked."""
+    try:
+        code = main.main(standalone_mode=False)
+        sys.stdout.flush()
+    except Exception as error:  # noqa: BLE001 - the last handler of the program: it reports and exits, never hides
+        from patchctl.cli.failure import report_failure
+
+        code = report_failure(error)
+    except KeyboardInterrupt:
+        code = 130
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    sys.exit(code if isinstance(code, int) else 0)

@@ -1,0 +1,1 @@
+"""Probes to one script, output to evidence to a Snapshot; the host runner's scripts (pure)."""

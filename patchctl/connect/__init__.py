@@ -1,0 +1,1 @@
+"""Transports, host keys, credentials, fan-out with deadlines (adapter)."""

@@ -1,0 +1,1 @@
+"""Artefacts: download cache and transfer (adapter)."""

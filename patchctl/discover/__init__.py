@@ -1,0 +1,1 @@
+"""Merging sightings into devices and comparing them with the inventory (pure)."""

@@ -1,0 +1,1 @@
+"""YAML in: loader with marks, inventories, policies, baselines, configuration (adapter)."""

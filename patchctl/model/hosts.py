@@ -1,0 +1,135 @@
+"""Hosts, groups and sites as an inventory resolves them: frozen values, secrets only by reference."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True, slots=True)
+class SecretRef:
+    """Where a secret can be had; never the secret itself.
+
+    Schemes: env:NAME, file:PATH, cmd:COMMAND LINE, prompt:LABEL, vault:INLINE ($ANSIBLE_VAULT text),
+    vault-file:PATH#KEY (a variable of a vaulted YAML file), plain:VALUE (only as imported from elsewhere; warned).
+    """
+
+    scheme: str
+    value: str
+    origin: str = ""
+    """file:line:col it was read from, for messages."""
+
+    def __repr__(self) -> str:
+        shown = self.value if self.scheme in ("env", "file", "prompt") else "…"
+        return f"SecretRef({self.scheme}:{shown})"
+
+
+@dataclass(frozen=True, slots=True)
+class Become:
+    """How to become root. method: none | sudo | su | doas."""
+
+    method: str = "sudo"
+    user: str = "root"
+    password: SecretRef | None = None
+    flags: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Timeouts:
+    """Deadlines in seconds: to a logged-in session, without a byte from the host, and for all of one exchange."""
+
+    connect: float = 15.0
+    silence: float = 120.0
+    total: float = 900.0
+
+
+@dataclass(frozen=True, slots=True)
+class Connection:
+    """How to reach a host. Empty or None means: take it from ssh_config, else the default."""
+
+    transport: str = "ssh"
+    """ssh | openssh | winrm | local | fake"""
+    address: str = ""
+    port: int | None = None
+    user: str = ""
+    password: SecretRef | None = None
+    keys: tuple[str, ...] = ()
+    key_passphrase: SecretRef | None = None
+    jump: tuple[str, ...] = ()
+    """Jump hosts in order, nearest first: [user@]host[:port], or the name of an inventory host."""
+    become: Become = Become()
+    timeouts: Timeouts = Timeouts()
+    options: Mapping[str, str] = field(default_factory=dict)
+    """Further ssh options in ssh_config's names and lower case (from `ssh_options:` or ansible_ssh_common_args)."""
+
+
+@dataclass(frozen=True, slots=True)
+class HealthCheck:
+    """One health check. kind: unit | no_new_failed_units | tcp | http | command; target in that kind's form."""
+
+    kind: str
+    target: str = ""
+    expect: str = ""
+    timeout: float = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class Freeze:
+    """A host that must not be touched: reason and expiry (RFC 3339, or "" = until lifted) are always shown."""
+
+    reason: str
+    until: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    name: str
+    jump: tuple[str, ...] = ()
+    forks: int | None = None
+    timeout_factor: float = 1.0
+    relays: tuple[str, ...] = ()
+    bandwidth: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """A group with all its hosts, those of nested groups included."""
+
+    name: str
+    hosts: tuple[str, ...]
+    children: tuple[str, ...] = ()
+    max_down: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Host:
+    name: str
+    connection: Connection = Connection()
+    groups: tuple[str, ...] = ()
+    """Every group it is in, directly or through nesting, sorted."""
+    site: str = ""
+    variables: Mapping[str, object] = field(default_factory=dict)
+    """Opaque data of the user; never a template, never a shell word."""
+    origins: Mapping[str, str] = field(default_factory=dict)
+    """variable or setting -> file:line:col (level), for `inventory show --origin`."""
+    health: tuple[HealthCheck, ...] = ()
+    reboot: str = ""
+    """Per-host override of the policy: never | if_required | always, or "" for the policy's."""
+    frozen: Freeze | None = None
+    intermittent: float | None = None
+    """Seconds this host may be away without counting as unreachable."""
+    ignored: tuple[str, ...] = ()
+    """What was found but not understood or not used, in words (e.g. templates outside connection variables)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Inventory:
+    hosts: Mapping[str, Host]
+    groups: Mapping[str, Group]
+    sites: Mapping[str, Site]
+    sources: tuple[str, ...] = ()
+
+    def members(self, group: str) -> tuple[str, ...]:
+        """Host names of a group, or () if there is no such group."""
+        found = self.groups.get(group)
+        return found.hosts if found else ()

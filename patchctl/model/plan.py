@@ -1,0 +1,98 @@
+"""A Plan: exactly what a rollout will do, host by host. A JSON document; read and written by model/codec.py."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from patchctl.model.facts import Artefact
+from patchctl.model.hosts import HealthCheck
+from patchctl.model.policy import Limits, Notify
+
+PLAN_SCHEMA = "patchctl/plan/1"
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One package from one exact version to another on one host. `pulled` = not approved itself, needed by one."""
+
+    package: str
+    arch: str
+    from_version: str
+    to_version: str
+    sha256: str = ""
+    origin: str = ""
+    security: bool | None = None
+    pulled: bool = False
+    reason: str = ""
+    """Which approval rule let it through, or what it is needed by."""
+
+
+@dataclass(frozen=True, slots=True)
+class HostPlan:
+    """What happens on one host. No changes = the host is already where the policy wants it."""
+
+    host: str
+    ring: str
+    wave: int
+    platform: str = ""
+    changes: tuple[Change, ...] = ()
+    removals: tuple[str, ...] = ()
+    """Packages that must go for the changes; planned and shown, never a surprise."""
+    not_approved: tuple[tuple[str, str, str], ...] = ()
+    """(package, candidate, reason) of pending updates that this plan leaves alone."""
+    reboot: str = "if_required"
+    reboot_expected: bool | None = None
+    skip: str = ""
+    """Why the host is not touched ("" = it is): frozen, unreachable, unknown state ... with the reason."""
+    skip_state: str = ""
+    """Host state that goes with `skip`: skipped | frozen | unreachable | blocked."""
+    fingerprint: str = ""
+    """Hash over the installed versions the changes start from; a host that differs at preflight has changed."""
+    health: tuple[HealthCheck, ...] = ()
+    boot_id: str = ""
+    site: str = ""
+    max_down: tuple[tuple[str, int], ...] = ()
+    """(group, limit) for every group with max_down the host is in."""
+    late: bool = False
+    """The run itself depends on this host (jump host, relay, controller): last and alone."""
+    download_bytes: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedRing:
+    name: str
+    waves: tuple[tuple[str, ...], ...]
+    windows: str = ""
+    """Window text; "" = any time."""
+    soak: float = 0.0
+    approval: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    rollout: str
+    """The rollout's id, e.g. 2026-11-monthly, unique in the store."""
+    policy: str
+    created_at: float
+    created_by: str
+    policy_digest: str
+    membership_digest: str
+    """Hash over the sorted host names that the policy selects."""
+    timezone: str
+    blackout: tuple[str, ...]
+    rings: tuple[PlannedRing, ...]
+    hosts: dict[str, HostPlan]
+    artefacts: dict[str, Artefact]
+    """By SHA-256."""
+    limits: Limits
+    concurrency: int
+    """Hosts at work at once, resolved from limits.concurrency."""
+    on_failure: str = "halt"
+    notify: Notify = Notify()
+    schema: str = PLAN_SCHEMA
+    policy_source: str = ""
+    inventory_sources: tuple[str, ...] = ()
+    limit: str = ""
+    """The --limit the plan was made with."""
+    notes: tuple[str, ...] = field(default=())
+    """What a reader must know: policy keys without effect yet, hosts left out and why."""

@@ -1,0 +1,101 @@
+"""A patch policy as read from policies/*.yaml: who, what is approved, in which rings, under which limits."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from patchctl.model.hosts import HealthCheck
+
+
+@dataclass(frozen=True, slots=True)
+class ApprovalRule:
+    """Conditions of one approve or reject entry; all that are set must hold. The first match wins."""
+
+    package: str = ""
+    """Shell-style pattern on the package name; "" = any."""
+    security: bool | None = None
+    known_exploited: bool | None = None
+    severity: str = ""
+    """Minimum: low | medium | important | critical."""
+    after: float = 0.0
+    """Seconds the update must have been known before it is approved."""
+    hosts: str = ""
+    """Limit pattern; "" = every host of the policy."""
+    reason: str = ""
+    until: str = ""
+    """Date (YYYY-MM-DD) after which the entry no longer holds; "" = no end."""
+
+
+@dataclass(frozen=True, slots=True)
+class WindowSpec:
+    """When a ring may start hosts. Text as written, e.g. "2nd tue +1d 20:00 4h"; parsed by rollout/windows.py."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class RingSpec:
+    """One ring: `hosts` (limit pattern) or `size` ("5", "10%", "rest"); both = that many of those hosts."""
+
+    name: str
+    hosts: str = ""
+    size: str = ""
+    window: WindowSpec | None = None
+    soak: float = 0.0
+    """Seconds that must pass after the ring's last host succeeded before the next ring may begin."""
+    approval: str = ""
+    """"" | operator | second-person: a recorded approval is needed before the ring starts."""
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Budgets as N or "N%". Crossing one halts the rollout; reaching it does not ("3/40, limit 4")."""
+
+    concurrency: str = "10%"
+    errors: str = "0"
+    unreachable: str = "5%"
+    changed: str = "5%"
+    host_time: float = 5400.0
+    """Seconds one host may take from its start until verified."""
+    retries: int = 2
+    """Retries of a transient failure per host."""
+
+
+@dataclass(frozen=True, slots=True)
+class Notify:
+    """Where news of the rollout goes: a command (argv words) or mailto:ADDRESS."""
+
+    halted: tuple[str, ...] = ()
+    finished: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    name: str
+    hosts: str = "all"
+    """Limit pattern."""
+    owner: str = ""
+    approve: tuple[ApprovalRule, ...] = ()
+    reject: tuple[ApprovalRule, ...] = ()
+    timezone: str = "UTC"
+    blackout: tuple[str, ...] = ()
+    """Date ranges YYYY-MM-DD/YYYY-MM-DD, both days included, in the policy's time zone."""
+    rings: tuple[RingSpec, ...] = ()
+    limits: Limits = Limits()
+    reboot: str = "if_required"
+    """never | if_required | always"""
+    on_failure: str = "halt"
+    """halt | continue (within limits.errors) | rollback (where the platform can)"""
+    health: tuple[HealthCheck, ...] = ()
+    notify: Notify = Notify()
+    refresh: str = "auto"
+    stage: float = 0.0
+    """Seconds before a ring's window at which artefacts may be delivered."""
+    deadline: tuple[tuple[str, float], ...] = ()
+    bundle: str = ""
+    source: str = ""
+    """File it was read from."""
+    digest: str = ""
+    """SHA-256 of the file's content: a plan made from another digest is stale."""
+    extra: tuple[tuple[str, object], ...] = field(default=())
+    """Accepted keys whose feature is not built yet, so that they can be named, never silently dropped."""

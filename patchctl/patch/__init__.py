@@ -1,0 +1,1 @@
+"""Advisories, priorities, approvals, bundle manifests (pure)."""

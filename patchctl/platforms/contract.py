@@ -1,0 +1,73 @@
+"""What a platform is: probes, a reader of snapshots, texts of scripts, failure signatures. All pure.
+
+One file per platform in this folder with a module-level `PLATFORM`; platforms/registry.py finds them. The contract
+tests in tests/platforms/ run over every one that is found, with its captured cases.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from patchctl.model.evidence import Probe, Snapshot
+from patchctl.model.facts import Artefact, HostFacts, OsRelease
+from patchctl.model.plan import Change
+from patchctl.model.rollout import Signature
+
+
+@dataclass(frozen=True, slots=True)
+class InstallRequest:
+    """What the runner shall install, all files already verified in `directory` on the host."""
+
+    changes: tuple[Change, ...]
+    artefacts: tuple[Artefact, ...]
+    removals: tuple[str, ...] = ()
+    directory: str = ""
+    adjustments: tuple[str, ...] = ()
+    lock_timeout: int = 120
+    """Seconds to wait for the package manager's lock before failing with its holder's name."""
+
+
+class Platform(Protocol):
+    name: str
+    shell: str
+    """sh | powershell: the language of every text this platform returns."""
+    signatures: Sequence[Signature]
+
+    def matches(self, os: OsRelease) -> bool:
+        """Say whether this platform reads hosts of that system."""
+        ...
+
+    def probes(self, refresh: str) -> Sequence[Probe]:
+        """Return the probes of a scan. refresh: auto | never | always (package lists, in isolated state)."""
+        ...
+
+    def read(self, snapshot: Snapshot) -> HostFacts:
+        """Return what the snapshot shows. What is missing becomes None with its reason, never a guess."""
+        ...
+
+    def resolve_probe(self, changes: Sequence[Change]) -> Probe:
+        """Return a probe that simulates installing just these changes: what else gets pulled in or removed."""
+        ...
+
+    def read_resolution(self, output: str) -> HostFacts:
+        """Read resolve_probe's output: `updates` (incl. state new), `artefacts`, `removals`."""
+        ...
+
+    def fingerprint_probe(self, packages: Sequence[str]) -> Probe:
+        """Return a probe printing `package:arch version` lines for the named packages (installed ones only)."""
+        ...
+
+    def download_script(self, artefacts: Sequence[Artefact], directory: str) -> str:
+        """Return a script that fetches artefacts from the host's own sources into `directory`, checks SHA-256,
+        and prints `have SHA256` or `miss SHA256 reason` for each. Never installs."""
+        ...
+
+    def install_script(self, request: InstallRequest) -> str:
+        """Return the runner's payload: noninteractive, exact versions, output in the C locale.
+
+        It prints `patchctl: step NAME` lines, and its exit code is the package manager's. It takes care of an
+        interrupted earlier run only when `adjustments` asks for that.
+        """
+        ...

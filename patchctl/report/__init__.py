@@ -1,0 +1,1 @@
+"""Metrics and documents for people: html, csv, sarif, junit (pure: text in memory)."""

@@ -1,0 +1,1 @@
+"""Plans, rings, gates, windows, journal, decisions, diagnosis (pure)."""

@@ -1,0 +1,1 @@
+"""The database: snapshots, journal, audit chain, leases (adapter)."""

@@ -1,0 +1,1 @@
+"""Schedules, cycles, retention (pure)."""

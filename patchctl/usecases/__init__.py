@@ -1,0 +1,1 @@
+"""The imperative shell: one file per verb; brings rooms and adapters together."""
