@@ -68,10 +68,10 @@ def render(document: Document, fmt: str) -> str:
         disable_numparse=True,
         colalign=[("right" if c.right else "left") for c in columns] if body else None,
     )
-    lines = [line.rstrip() for line in table.splitlines()] if body else []
+    shown = [line.rstrip() for line in table.splitlines()] if body else []
     if fmt != "markdown":
-        lines += [strip_control(line) for line in document.footer]
-    return "\n".join(lines) + "\n" if lines else ""
+        shown += [strip_control(line) for line in document.footer]
+    return "\n".join(shown) + "\n" if shown else ""
 
 
 def emit(document: Document, fmt: str) -> None:
