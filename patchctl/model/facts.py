@@ -45,6 +45,8 @@ class Update:
     advisories: tuple[str, ...] = ()
     cves: tuple[str, ...] = ()
     severity: str = ""
+    known_exploited: bool | None = None
+    """Whether a feed says that it is exploited in the wild; None = no feed was asked."""
 
 
 @dataclass(frozen=True, slots=True)

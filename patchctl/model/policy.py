@@ -27,6 +27,20 @@ class ApprovalRule:
 
 
 @dataclass(frozen=True, slots=True)
+class Approval:
+    """What a policy says about one update on one host, and why."""
+
+    status: str
+    """approved | pending (no rule) | rejected | deferred (due later) | phased | held"""
+    reason: str
+    """Cites the rule, and tells when the update becomes due."""
+    due: float | None = None
+    """Unix time at which a deferred update is approved, or a rejection ends; None = now, never or not known."""
+    rule: str = ""
+    """approve[2] or reject[1], counted from 1; "" = no rule decided."""
+
+
+@dataclass(frozen=True, slots=True)
 class WindowSpec:
     """When a ring may start hosts. Text as written, e.g. "2nd tue +1d 20:00 4h"; parsed by rollout/windows.py."""
 
