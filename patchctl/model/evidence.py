@@ -40,6 +40,8 @@ class Evidence:
     rc: int | None = None
     reason: str = ""
     truncated: bool = False
+    volatile: bool = False
+    """Copied from its probe: the store keeps volatile evidence apart."""
 
 
 @dataclass(frozen=True, slots=True)

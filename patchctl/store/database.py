@@ -1,0 +1,343 @@
+"""The store: everything patchctl must not forget, behind one object. SQLite by default, PostgreSQL by URL."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+import uuid
+import zlib
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import Any
+
+import sqlalchemy as sa
+
+from patchctl.model.codec import from_json, to_json
+from patchctl.model.errors import StoreError
+from patchctl.model.evidence import Snapshot
+from patchctl.model.facts import Update
+from patchctl.model.failpoints import hit
+from patchctl.model.plan import Plan
+from patchctl.model.rollout import Event
+from patchctl.store import schema
+from patchctl.store.chain import AuditRecord, ChainProblem, ChainReport, Head, genesis, verify_rows
+from patchctl.store.engine import Database, open_engine
+from patchctl.store.journal import StoreJournal, append_records, iterate_rows, read_records, record_event
+from patchctl.store.locks import Holder, break_lock, hold_lock, read_holders
+from patchctl.store.snapshots import (
+    insert_packed,
+    iterate_snapshots,
+    missing_evidence,
+    note_updates,
+    pack_snapshot,
+    read_first_seen,
+    read_snapshot,
+    times_seen,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class RolloutRow:
+    """A rollout as the store lists it; its state comes from folding its events."""
+
+    rollout: str
+    policy: str
+    created_at: float
+    created_by: str
+    hosts: int
+    events: int
+    last_at: float | None
+    """Unix time of its latest event; None = not started."""
+    last_kind: str
+
+
+def open_store(url: str, *, writable: bool = True, now: Callable[[], float] = time.time) -> Store:
+    """Open the store behind a state URL, making a new one where there is none.
+
+    `writable=False` writes no byte anywhere: a missing SQLite file reads as an empty store. Raise StoreError for a bad
+    URL, a network file system, a readable-by-others file, a newer or older schema, or a missing driver.
+    """
+    engine = open_engine(url, writable=writable)
+    try:
+        return Store(Database(engine, writable=writable), _prepare(engine, writable=writable), now)
+    except sa.exc.SQLAlchemyError as error:
+        from patchctl.store.engine import explain
+
+        raise explain(error) from error
+
+
+def _prepare(engine: sa.Engine, *, writable: bool) -> Mapping[str, str]:
+    """Create the tables of a new store; return its meta values. Two processes may do this at once."""
+    with engine.connect() as connection, connection.begin():
+        present = sa.inspect(connection).has_table("meta")
+        if present:
+            schema.check_version(schema.read_version(connection))
+    if not present:
+        if not writable and engine.pool.__class__ is not sa.StaticPool:
+            raise StoreError("not-a-store", "the database is not a patchctl store", "check --state")
+        _create(engine)
+    with engine.connect() as connection, connection.begin():
+        return {row.key: row.value for row in connection.execute(sa.select(schema.meta))}
+
+
+def _create(engine: sa.Engine) -> None:
+    with engine.connect().execution_options(writes=True) as connection, connection.begin():
+        if engine.dialect.name == "postgresql":
+            connection.execute(sa.select(sa.func.pg_advisory_xact_lock(sa.func.hashtext("patchctl create"))))
+        if sa.inspect(connection).has_table("meta"):
+            return
+        schema.metadata.create_all(connection)
+        store_id = str(uuid.uuid4())
+        values = {"store_id": store_id, "epoch": "1", "schema": str(schema.SCHEMA_VERSION)}
+        connection.execute(sa.insert(schema.meta), [{"key": k, "value": v} for k, v in values.items()])
+        connection.execute(sa.insert(schema.chain), {"id": 1, "number": 0, "hash": genesis(store_id)})
+        connection.execute(sa.insert(schema.counters), {"name": "token", "value": 0})
+
+
+class Store:
+    """All durable state. Every method that writes returns after the write is durable; safe from many threads.
+
+    Raises StoreError from every method when the database cannot be read or written (disk full, locked, damaged).
+    """
+
+    def __init__(self, database: Database, meta: Mapping[str, str], now: Callable[[], float]) -> None:
+        self._database = database
+        self._now = now
+        self.store_id = meta["store_id"]
+        self.epoch = int(meta["epoch"])
+        self.journal = StoreJournal(database)
+
+    @property
+    def database(self) -> Database:
+        return self._database
+
+    def close(self) -> None:
+        self._database.close()
+
+    def __enter__(self) -> Store:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    # --- audit
+
+    def record(
+        self, actor: str, kind: str, data: Mapping[str, Any], reason: str = "", *, host: str = "", rollout: str = ""
+    ) -> int:
+        """Chain something that happened outside the journal of a rollout (trust, takeover, report); return its number.
+
+        `rollout` only names what it is about; it goes into the data.
+        """
+        body = {**data, "rollout": rollout} if rollout else dict(data)
+        return record_event(self._database, Event("", 0, self._now(), actor, kind, host, body, reason))
+
+    def records(self, *, after: int = 0, rollout: str | None = None, host: str | None = None) -> list[AuditRecord]:
+        """Return audit records with a number above `after`: all, of one rollout ("" = outside any), or of one host."""
+        return read_records(self._database, after=after, rollout=rollout, host=host)
+
+    def head(self) -> Head:
+        """Return the end of the chain as it is now."""
+        with self._database.read() as connection:
+            return self._head(connection)
+
+    def _head(self, connection: sa.Connection) -> Head:
+        row = connection.execute(sa.select(schema.chain.c.number, schema.chain.c.hash)).one()
+        return Head(self.store_id, self.epoch, row.number, row.hash, self._now())
+
+    def verify_chain(self, heads: Sequence[Head] = ()) -> ChainReport:
+        """Check every record, every plan and every piece of evidence against their hashes and kept heads."""
+        with self._database.read() as connection:
+            report = verify_rows(iterate_rows(connection), self._head(connection), heads)
+            more = [*_check_plans(connection), *_check_evidence(connection)]
+        return ChainReport(report.records, report.head, (*report.problems, *more))
+
+    # --- snapshots and updates
+
+    def save_snapshot(self, snapshot: Snapshot) -> str:
+        """Store a snapshot; return its id."""
+        return self.save_snapshots([snapshot])[0]
+
+    def save_snapshots(self, snapshots: Sequence[Snapshot]) -> list[str]:
+        """Store several snapshots with one commit; return their ids."""
+        packed = [pack_snapshot(snapshot) for snapshot in snapshots]
+        bodies = {digest: body for one in packed for digest, body in one.bodies.items()}
+        # Compressed before the transaction: the writer is for all threads.
+        compressed = {d: zlib.compress(bodies[d]) for d in missing_evidence(self._database, list(bodies))}
+        hit("snapshot.save.before")
+        ids = self._database.write(lambda c: [insert_packed(c, one, compressed) for one in packed])
+        hit("snapshot.save.after")
+        return ids
+
+    def load_snapshot(self, snapshot_id: str) -> Snapshot:
+        return read_snapshot(self._database, snapshot_id)
+
+    def latest_snapshots(self, hosts: Iterable[str] | None = None, *, reached: bool = False) -> dict[str, Snapshot]:
+        """Return each host's latest snapshot, failures included unless `reached`; hosts never visited are left out."""
+        return {snapshot.host: snapshot for snapshot in self.iterate_latest(hosts, reached=reached)}
+
+    def iterate_latest(self, hosts: Iterable[str] | None = None, *, reached: bool = False) -> Iterator[Snapshot]:
+        """As latest_snapshots, one at a time, for fleets whose snapshots do not fit into memory together."""
+        return iterate_snapshots(self._database, None if hosts is None else list(hosts), reached=reached)
+
+    def times_seen(self) -> dict[str, tuple[float | None, float]]:
+        """Return per host (Unix time last reached or None, Unix time last tried)."""
+        return times_seen(self._database)
+
+    def note_updates(self, host: str, updates: Iterable[Update], at: float) -> None:
+        """Remember that a host's snapshot of time `at` showed these updates (for approvals `after: 7d`)."""
+        wanted = list(updates)
+        self._database.write(lambda connection: note_updates(connection, host, wanted, at))
+
+    def first_seen(self, host: str = "", updates: Iterable[Update] | None = None) -> dict[tuple[str, str], float]:
+        """Return (package, candidate) -> Unix time it was first seen, on whatever host: an update's age is fleet-wide.
+
+        `updates` narrows the answer; without it everything known is returned (one query for a whole fleet).
+        """
+        known = read_first_seen(self._database)
+        if updates is None:
+            return known
+        return {k: known[k] for u in updates if (k := (u.package, u.candidate)) in known}
+
+    # --- plans and rollouts
+
+    def save_plan(self, plan: Plan, actor: str = "") -> None:
+        """Store a plan under its rollout id and record its digest. Raise StoreError if the id has another plan."""
+        document = to_json(plan)
+        digest = hashlib.sha256(document).hexdigest()
+        row = {
+            "rollout": plan.rollout, "policy": plan.policy, "created_at": plan.created_at,
+            "created_by": plan.created_by, "hosts": len(plan.hosts), "digest": digest,
+            "document": zlib.compress(document),
+        }  # fmt: skip
+        data = {"rollout": plan.rollout, "policy": plan.policy, "digest": digest, "hosts": len(plan.hosts)}
+        event = Event("", 0, self._now(), actor or plan.created_by, "plan-saved", "", data)
+
+        def save(connection: sa.Connection) -> None:
+            plans = schema.plans
+            known = connection.execute(sa.select(plans.c.digest).where(plans.c.rollout == plan.rollout)).scalar()
+            if known == digest:
+                return
+            if known is not None:
+                raise StoreError("plan-exists", f"there is another plan {plan.rollout} already", "make a new plan")
+            connection.execute(sa.insert(plans), row)
+            append_records(connection, [event])
+
+        hit("plan.save.before")
+        self._database.write(save)
+        hit("plan.save.after")
+
+    def load_plan(self, rollout: str) -> Plan:
+        """Return a saved plan. Raise StoreError when there is none."""
+        with self._database.read() as connection:
+            query = sa.select(schema.plans.c.document).where(schema.plans.c.rollout == rollout)
+            document = connection.execute(query).scalar()
+        if document is None:
+            raise StoreError("no-rollout", f"there is no rollout {rollout!r}", "list them: patchctl status")
+        return from_json(Plan, zlib.decompress(document))
+
+    def latest_rollout(self) -> str | None:
+        """Return the id of the plan saved last, None if there is none."""
+        with self._database.read() as connection:
+            return connection.execute(sa.select(schema.plans.c.rollout).order_by(schema.plans.c.id.desc())).scalar()
+
+    def rollouts(self) -> list[RolloutRow]:
+        """Return all rollouts, the newest first."""
+        plans, audit = schema.plans, schema.audit
+        last = (
+            sa.select(audit.c.rollout, sa.func.count().label("events"), sa.func.max(audit.c.seq).label("seq"))
+            .where(audit.c.rollout != "")
+            .group_by(audit.c.rollout)
+            .subquery()
+        )
+        query = (
+            sa.select(
+                plans.c.rollout, plans.c.policy, plans.c.created_at, plans.c.created_by, plans.c.hosts, last.c.events,
+                audit.c.record,
+            )
+            .select_from(plans)
+            .outerjoin(last, plans.c.rollout == last.c.rollout)
+            .outerjoin(audit, (audit.c.rollout == last.c.rollout) & (audit.c.seq == last.c.seq))
+            .order_by(plans.c.id.desc())
+        )
+        with self._database.read() as connection:
+            rows = connection.execute(query).all()
+        found = []
+        for row in rows:
+            event = from_json(Event, row.record) if row.record else None
+            found.append(
+                RolloutRow(
+                    row.rollout, row.policy, row.created_at, row.created_by, row.hosts, row.events or 0,
+                    event.at if event else None, event.kind if event else "",
+                )
+            )  # fmt: skip
+        return found
+
+    # --- tokens and locks
+
+    def next_token(self) -> int:
+        """Return a number higher than any handed out before, durably."""
+        counters = schema.counters
+
+        def raise_token(connection: sa.Connection) -> int:
+            query = (
+                sa.update(counters)
+                .where(counters.c.name == "token")
+                .values(value=counters.c.value + 1)
+                .returning(counters.c.value)
+            )
+            return int(connection.execute(query).scalar_one())
+
+        return self._database.write(raise_token)
+
+    def lock(self, name: str, holder: str, wait: float = 0.0) -> AbstractContextManager[Holder]:
+        """Hold the lock `name`; `holder` says what for (the command line). Raise LockedError naming who has it."""
+        return hold_lock(self._database, name, holder, wait, self._now)
+
+    def holders(self) -> list[Holder]:
+        """Return who holds which lock now."""
+        return read_holders(self._database)
+
+    def break_lock(self, name: str, actor: str, reason: str) -> Holder | None:
+        """Take a lock from a holder that is gone for good, on the record; return who it was, None if nobody."""
+
+        def take(connection: sa.Connection) -> Holder | None:
+            holder = break_lock(connection, name)
+            if holder is not None:
+                data = {"lock": name, "holder": holder.describe()}
+                append_records(connection, [Event("", 0, self._now(), actor, "lock-broken", "", data, reason)])
+            return holder
+
+        return self._database.write(take)
+
+
+def _check_plans(connection: sa.Connection) -> Iterator[ChainProblem]:
+    """Compare each plan with the digest that was recorded when it was saved."""
+    audit, plans = schema.audit, schema.plans
+    saved: dict[str, tuple[int, str]] = {}
+    query = sa.select(audit.c.number, audit.c.record).where(audit.c.kind == "plan-saved").order_by(audit.c.number)
+    for number, record in connection.execute(query):
+        data = from_json(Event, record).data
+        saved[str(data.get("rollout"))] = (number, str(data.get("digest")))
+    for rollout, document in connection.execute(sa.select(plans.c.rollout, plans.c.document)):
+        number, digest = saved.pop(rollout, (0, ""))
+        if _unzipped_hash(document) != digest:
+            yield ChainProblem(number, "plan-edited", f"the plan of {rollout} is not the one that was recorded")
+    for rollout, (number, _) in saved.items():
+        yield ChainProblem(number, "plan-missing", f"the plan of {rollout} is gone")
+
+
+def _check_evidence(connection: sa.Connection) -> Iterator[ChainProblem]:
+    table = schema.evidence
+    query = sa.select(table.c.sha256, table.c.body).execution_options(yield_per=200)
+    for digest, body in connection.execute(query):
+        if _unzipped_hash(body) != digest:
+            yield ChainProblem(0, "evidence-edited", f"evidence {digest[:12]}… does not match its hash")
+
+
+def _unzipped_hash(body: bytes) -> str:
+    try:
+        return hashlib.sha256(zlib.decompress(body)).hexdigest()
+    except zlib.error:
+        return ""

@@ -1,0 +1,137 @@
+"""The audit chain in the database: rollout events and all other records, numbered and hashed in one line."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+
+import sqlalchemy as sa
+
+from patchctl.model.errors import StoreError
+from patchctl.model.failpoints import hit
+from patchctl.model.rollout import EVENT_VERSION, Event
+from patchctl.store import schema
+from patchctl.store.chain import AuditRecord, Row, decode_event, seal
+from patchctl.store.engine import Database
+
+
+class StoreJournal:
+    """ports.Journal on the store: an append returns when its events are durable."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def events(self, rollout: str, after: int = 0) -> Sequence[Event]:
+        """Return the events of a rollout with seq > after, in order. Raise StoreError for a newer patchctl's."""
+        audit = schema.audit
+        query = (
+            sa.select(audit.c.record).where(audit.c.rollout == rollout, audit.c.seq > after).order_by(audit.c.seq)
+        )
+        with self._database.read() as connection:
+            records = connection.execute(query).scalars().all()
+        return [_readable(decode_event(record)) for record in records]
+
+    def append(self, events: Sequence[Event]) -> None:
+        """Make the events durable, all or none. Raise StoreError when a (rollout, seq) exists already."""
+        if not events:
+            return
+        wanted = list(events)
+        if any(not event.rollout for event in wanted):
+            raise ValueError("an event needs its rollout; use Store.record for anything else")
+        hit("journal.append.before")
+        self._database.write(lambda connection: _append_events(connection, wanted))
+        hit("journal.append.after")
+
+
+def record_event(database: Database, event: Event) -> int:
+    """Chain a record outside any rollout; return its audit number. Durable on return."""
+    hit("journal.append.before")
+    number = database.write(lambda connection: append_records(connection, [event]))
+    hit("journal.append.after")
+    return number
+
+
+def _append_events(connection: sa.Connection, events: Sequence[Event]) -> None:
+    audit = schema.audit
+    lock_chain(connection)
+    seqs: dict[str, list[int]] = {}
+    for event in events:
+        seqs.setdefault(event.rollout, []).append(event.seq)
+    for rollout, numbers in seqs.items():
+        # Events of one append are consecutive in practice: one range query instead of a list of any length.
+        query = sa.select(audit.c.seq).where(
+            audit.c.rollout == rollout, audit.c.seq.between(min(numbers), max(numbers))
+        )
+        taken = set(connection.execute(query).scalars()) & set(numbers)
+        if taken or len(set(numbers)) != len(numbers):
+            where = f"{rollout} event {min(taken)}" if taken else f"{rollout}"
+            raise StoreError(
+                "journal-conflict",
+                f"{where} was recorded already: another patchctl works on this rollout",
+                "look at: patchctl status; nothing of this step was recorded or done",
+            )
+    append_records(connection, events)
+
+
+def lock_chain(connection: sa.Connection) -> tuple[int, str]:
+    """Return (number, hash) of the chain's end; nobody else can append until this transaction ends."""
+    chain = schema.chain
+    row = connection.execute(sa.select(chain.c.number, chain.c.hash).where(chain.c.id == 1).with_for_update()).one()
+    return row.number, row.hash
+
+
+def append_records(connection: sa.Connection, events: Sequence[Event]) -> int:
+    """Chain events in the caller's transaction; return the last audit number. seq 0 outside rollouts = the number."""
+    number, previous = lock_chain(connection)
+    rows = []
+    for given in events:
+        number += 1
+        event = given if given.rollout else replace(given, seq=number)
+        try:
+            record, previous = seal(event, number, previous)
+        except (TypeError, UnicodeEncodeError, OverflowError) as error:
+            raise StoreError("not-recordable", f"event {event.kind} holds a value that is not JSON: {error}") from error
+        rows.append({
+            "number": number, "rollout": event.rollout, "seq": event.seq, "host": event.host, "kind": event.kind,
+            "record": record, "hash": previous,
+        })  # fmt: skip
+    connection.execute(sa.insert(schema.audit), rows)
+    connection.execute(sa.update(schema.chain).where(schema.chain.c.id == 1).values(number=number, hash=previous))
+    return number
+
+
+def read_records(
+    database: Database, *, after: int = 0, rollout: str | None = None, host: str | None = None
+) -> list[AuditRecord]:
+    """Return records with number > after, oldest first: all, of one rollout ("" = outside any), or of one host."""
+    audit = schema.audit
+    query = sa.select(audit.c.number, audit.c.hash, audit.c.record).where(audit.c.number > after)
+    if rollout is not None:
+        query = query.where(audit.c.rollout == rollout)
+    if host is not None:
+        query = query.where(audit.c.host == host)
+    with database.read() as connection:
+        rows = connection.execute(query.order_by(audit.c.number)).all()
+    return [AuditRecord(row.number, row.hash, decode_event(row.record)) for row in rows]
+
+
+def iterate_rows(connection: sa.Connection) -> Iterator[Row]:
+    """Give every stored record in order, a thousand in memory at a time."""
+    audit = schema.audit
+    columns = (
+        audit.c.number, audit.c.rollout, audit.c.seq, audit.c.host, audit.c.kind, audit.c.record, audit.c.hash,
+    )  # fmt: skip
+    query = sa.select(*columns).order_by(audit.c.number).execution_options(yield_per=1000)
+    for row in connection.execute(query):
+        yield Row(*row)
+
+
+def _readable(event: Event) -> Event:
+    """Return the event as this version understands it. Raise StoreError when a newer patchctl wrote it."""
+    if event.version > EVENT_VERSION:
+        raise StoreError(
+            "newer-event",
+            f"{event.rollout} event {event.seq} has version {event.version}, this patchctl knows {EVENT_VERSION}",
+            "go on with the newer patchctl that started the rollout",
+        )
+    return event

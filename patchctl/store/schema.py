@@ -1,0 +1,162 @@
+"""The tables of the store, its schema version, and the steps from one version to the next."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    Connection,
+    Float,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    Table,
+    Text,
+    UniqueConstraint,
+    select,
+    text,
+    update,
+)
+
+from patchctl.model.errors import StoreError
+
+SCHEMA_VERSION = 1
+
+UPGRADES: Mapping[int, Sequence[str]] = {}
+"""From version N to N + 1: SQL statements that both SQLite and PostgreSQL understand."""
+
+metadata = MetaData()
+
+_Id = BigInteger().with_variant(Integer, "sqlite")  # only INTEGER PRIMARY KEY counts up by itself in SQLite
+
+meta = Table("meta", metadata, Column("key", Text, primary_key=True), Column("value", Text, nullable=False))
+
+audit = Table(
+    "audit",
+    metadata,
+    Column("number", BigInteger, primary_key=True, autoincrement=False),
+    Column("rollout", Text, nullable=False),  # "" for records outside a rollout; seq is the number then
+    Column("seq", BigInteger, nullable=False),
+    Column("host", Text, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("record", Text, nullable=False),  # canonical JSON: the truth; the columns beside it are for searching
+    Column("hash", Text, nullable=False),
+    UniqueConstraint("rollout", "seq"),
+    Index("audit_host", "host", "number"),
+)
+
+chain = Table(
+    "chain",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=False),  # one row, id 1
+    Column("number", BigInteger, nullable=False),
+    Column("hash", Text, nullable=False),
+)
+
+counters = Table(
+    "counters", metadata, Column("name", Text, primary_key=True), Column("value", BigInteger, nullable=False)
+)
+
+plans = Table(
+    "plans",
+    metadata,
+    Column("id", _Id, primary_key=True, autoincrement=True),
+    Column("rollout", Text, nullable=False, unique=True),
+    Column("policy", Text, nullable=False),
+    Column("created_at", Float, nullable=False),
+    Column("created_by", Text, nullable=False),
+    Column("hosts", Integer, nullable=False),
+    Column("digest", Text, nullable=False),
+    Column("document", LargeBinary, nullable=False),  # zlib of the JSON
+)
+
+evidence = Table(
+    "evidence",
+    metadata,
+    Column("sha256", Text, primary_key=True),
+    Column("size", Integer, nullable=False),
+    Column("body", LargeBinary, nullable=False),  # zlib
+)
+
+snapshots = Table(
+    "snapshots",
+    metadata,
+    Column("id", _Id, primary_key=True, autoincrement=True),
+    Column("host", Text, nullable=False),
+    Column("taken_at", Float, nullable=False),
+    Column("reached", Boolean, nullable=False),
+    Column("manifest", Text, nullable=False),  # sha256 in evidence: probe -> status, hash, rc, reason
+    Column("volatile", LargeBinary, nullable=False),  # zlib of JSON: what differs between any two visits
+    Index("snapshots_host", "host", "taken_at"),
+)
+
+snapshot_evidence = Table(
+    "snapshot_evidence",
+    metadata,
+    Column("manifest", Text, primary_key=True),
+    Column("sha256", Text, primary_key=True),
+)
+
+update_seen = Table(
+    "update_seen",
+    metadata,
+    Column("package", Text, primary_key=True),
+    Column("candidate", Text, primary_key=True),
+    Column("first_at", Float, nullable=False),
+    Column("host", Text, nullable=False),
+)
+
+leases = Table(
+    "leases",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("holder", Text, nullable=False),  # JSON of locks.Holder
+)
+
+
+def read_version(connection: Connection) -> int:
+    """Return the schema version the store was written with. Raise StoreError if it is not one of ours."""
+    value = connection.execute(select(meta.c.value).where(meta.c.key == "schema")).scalar()
+    if value is None:
+        raise StoreError("not-a-store", "the database has no schema version", "point --state at a patchctl store")
+    return int(value)
+
+
+def check_version(found: int) -> None:
+    """Raise StoreError unless this program can work on a store of version `found`."""
+    if found > SCHEMA_VERSION:
+        raise StoreError(
+            "newer-schema",
+            f"the store has schema {found}, this patchctl knows {SCHEMA_VERSION}",
+            "use the newer patchctl that wrote it; nothing was changed",
+        )
+    if found < SCHEMA_VERSION:
+        raise StoreError(
+            "older-schema",
+            f"the store has schema {found}, this patchctl needs {SCHEMA_VERSION}",
+            "make a backup (patchctl state backup FILE), then run: patchctl state upgrade",
+        )
+
+
+def upgrade_schema(connection: Connection, steps: Mapping[int, Sequence[str]], target: int) -> list[int]:
+    """Bring the store to version `target`, one version at a time; return the versions passed.
+
+    Raise StoreError when a step is missing or the store is newer. The caller's transaction makes it all or nothing.
+    """
+    found = read_version(connection)
+    if found > target:
+        check_version(found)
+    done = []
+    while found < target:
+        if found not in steps:
+            raise StoreError("no-upgrade", f"there is no way from schema {found} to {found + 1}", "report this")
+        for statement in steps[found]:
+            connection.execute(text(statement))
+        found += 1
+        connection.execute(update(meta).where(meta.c.key == "schema").values(value=str(found)))
+        done.append(found)
+    return done
