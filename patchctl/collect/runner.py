@@ -18,7 +18,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from patchctl.collect import runner_sh
+from patchctl.collect import runner_bodies, runner_functions, runner_unit
 from patchctl.model.errors import UsageError
 from patchctl.model.text import decode, quote_sh, strip_control
 
@@ -131,8 +131,10 @@ def staging_directory(rollout: str, root: str = "") -> str:
 
 
 def render(request: Request, controller: Controller, nonce: str) -> str:
-    """Given a request, who asks, and a fresh hexadecimal nonce, return the sh script. Raise UsageError for names
-    that could not be file or unit names."""
+    """Given a request, who asks, and a fresh hexadecimal nonce, return the sh script.
+
+    Raise UsageError for names that could not be names of files or units.
+    """
     _check("nonce", nonce, _NONCE)
     _check("store id", controller.store_id, _WORD)
     _check("controller's name", controller.name, _WORD)
@@ -143,32 +145,32 @@ def render(request: Request, controller: Controller, nonce: str) -> str:
     own, body = _body(request, controller, nonce)
     assigned = "\n".join(f"{name}={quote_sh(value)}" for name, value in {**values, **own}.items())
     # One function, called on the last line: a script cut short by a lost link does nothing at all.
-    return f"patchctl_main() {{\n{assigned}\n{runner_sh.FUNCTIONS}{body}}}\npatchctl_main </dev/null\n"
+    return f"patchctl_main() {{\n{assigned}\n{runner_functions.FUNCTIONS}{body}}}\npatchctl_main </dev/null\n"
 
 
 def _body(request: Request, controller: Controller, nonce: str) -> tuple[dict[str, str], str]:
     if isinstance(request, Look):
         return {"PATHS": " ".join(_check("path", controller.root + p, re.compile(r"/[\w./-]*")) for p in request.paths)
-                }, runner_sh.LOOK
+                }, runner_bodies.LOOK
     if isinstance(request, Start):
         _check("attempt", request.attempt, _NAME)
         return {"ATTEMPT": request.attempt, "FILES": request.directory}, _start_body(request, controller, nonce)
     if isinstance(request, Poll):
         _check("attempt", request.attempt, _NAME)
-        return {"ATTEMPT": request.attempt, "TAIL": str(int(request.tail))}, runner_sh.POLL
+        return {"ATTEMPT": request.attempt, "TAIL": str(int(request.tail))}, runner_bodies.POLL
     if isinstance(request, Reboot):
         _check("boot id", request.boot_id, _BOOT_ID)
-        return {"EXPECTED": request.boot_id}, runner_sh.REBOOT
+        return {"EXPECTED": request.boot_id}, runner_bodies.REBOOT
     if isinstance(request, Cleanup):
         _check("attempt", request.attempt, _NAME)
         if request.directory and not request.directory.startswith(f"{controller.root}{BASE}/stage/"):
             raise UsageError("invalid-name", f"{request.directory!r} is no staging directory")
-        return {"ATTEMPT": request.attempt, "FILES": request.directory}, runner_sh.CLEANUP
-    return {}, runner_sh.TAKEOVER
+        return {"ATTEMPT": request.attempt, "FILES": request.directory}, runner_bodies.CLEANUP
+    return {}, runner_bodies.TAKEOVER
 
 
 def _start_body(request: Start, controller: Controller, nonce: str) -> str:
-    runner = runner_sh.RUN
+    runner = runner_unit.RUN
     spool = f"{controller.root}{BASE}/runs/{request.attempt}"
     for mark, text in (("@SPOOL@", quote_sh(spool)), ("@ATTEMPT@", request.attempt), ("@SHELL@", controller.shell)):
         runner = runner.replace(mark, text)
@@ -180,7 +182,7 @@ def _start_body(request: Start, controller: Controller, nonce: str) -> str:
         "@FILELIST@": files, "@PAYLOADTEXT@": _document(request.payload), "@LISTTEXT@": _document(request.inventory),
         "@RUNTEXT@": _document(runner),
     }
-    return re.sub("|".join(parts), lambda found: parts[found.group()], runner_sh.START)
+    return re.sub("|".join(parts), lambda found: parts[found.group()], runner_bodies.START)
 
 
 _FILE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+~:%-]{0,250}")
@@ -194,7 +196,8 @@ def _document(text: str) -> str:
 
 def _check(what: str, text: str, pattern: re.Pattern[str]) -> str:
     if not pattern.fullmatch(text):
-        raise UsageError("invalid-name", f"{what} {text!r} cannot be used on a host", f"it must match {pattern.pattern}")
+        message = f"{what} {text!r} cannot be used on a host"
+        raise UsageError("invalid-name", message, f"it must match {pattern.pattern}")
     return text
 
 
