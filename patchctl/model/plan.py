@@ -56,6 +56,8 @@ class HostPlan:
     late: bool = False
     """The run itself depends on this host (jump host, relay, controller): last and alone."""
     download_bytes: int = 0
+    notes: tuple[str, ...] = ()
+    """What a reader must know about this host: broken packages, a freeze that has ended ..."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,5 +96,7 @@ class Plan:
     inventory_sources: tuple[str, ...] = ()
     limit: str = ""
     """The --limit the plan was made with."""
+    next_due: float | None = None
+    """Unix time at which the next update that is not approved yet becomes due."""
     notes: tuple[str, ...] = field(default=())
     """What a reader must know: policy keys without effect yet, hosts left out and why."""
