@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from patchctl.model import text
 from patchctl.model.text import strip_control
 
 FORMATS = ("table", "wide", "json", "jsonl", "yaml", "csv", "markdown")
@@ -87,8 +88,8 @@ def _cell(value: object, *, markdown: bool = False) -> str:
         return "yes" if value else "no"
     if isinstance(value, (list, tuple)):
         return ", ".join(_cell(v) for v in value)
-    text = " ".join(strip_control(str(value)).split())
-    return text.replace("|", "\\|") if markdown else text
+    flat = " ".join(strip_control(str(value)).split())
+    return flat.replace("|", "\\|") if markdown else flat
 
 
 def _csv(document: Document) -> str:
@@ -102,13 +103,4 @@ def _csv(document: Document) -> str:
 
 def csv_cell(value: object) -> str:
     """Return a cell that no spreadsheet takes for a formula. None (unknown) stays the word unknown."""
-    text = _cell(value)
-    return f"'{text}" if text[:1] in ("=", "+", "-", "@", "\t", "\r") and not _is_number(text) else text
-
-
-def _is_number(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True
+    return text.csv_cell(_cell(value))

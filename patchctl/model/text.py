@@ -39,3 +39,17 @@ def quote_powershell(word: str) -> str:
     if "\0" in word:
         raise ValueError("a PowerShell literal cannot hold a NUL byte")
     return "'" + re.sub("['\u2018\u2019\u201a\u201b]", lambda m: m.group(0) * 2, word) + "'"
+
+
+def csv_cell(text: str) -> str:
+    """Return one line of text that no spreadsheet takes for a formula; numbers stay numbers."""
+    flat = " ".join(strip_control(text).split())
+    return f"'{flat}" if flat[:1] in ("=", "+", "-", "@") and not _is_number(flat) else flat
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True

@@ -9,7 +9,7 @@ import sqlalchemy as sa
 
 from patchctl.model.errors import StoreError
 from patchctl.model.failpoints import hit
-from patchctl.model.rollout import EVENT_VERSION, Event
+from patchctl.model.rollout import Event
 from patchctl.store import schema
 from patchctl.store.chain import AuditRecord, Row, decode_event, seal
 from patchctl.store.engine import Database
@@ -22,14 +22,14 @@ class StoreJournal:
         self._database = database
 
     def events(self, rollout: str, after: int = 0) -> Sequence[Event]:
-        """Return the events of a rollout with seq > after, in order. Raise StoreError for a newer patchctl's."""
+        """Return the events of a rollout with seq > after, in order, as they were written (the fold brings old ones up to date)."""
         audit = schema.audit
         query = (
             sa.select(audit.c.record).where(audit.c.rollout == rollout, audit.c.seq > after).order_by(audit.c.seq)
         )
         with self._database.read() as connection:
             records = connection.execute(query).scalars().all()
-        return [_readable(decode_event(record)) for record in records]
+        return [decode_event(record) for record in records]
 
     def append(self, events: Sequence[Event]) -> None:
         """Make the events durable, all or none. Raise StoreError when a (rollout, seq) exists already."""
@@ -124,14 +124,3 @@ def iterate_rows(connection: sa.Connection) -> Iterator[Row]:
     query = sa.select(*columns).order_by(audit.c.number).execution_options(yield_per=1000)
     for row in connection.execute(query):
         yield Row(*row)
-
-
-def _readable(event: Event) -> Event:
-    """Return the event as this version understands it. Raise StoreError when a newer patchctl wrote it."""
-    if event.version > EVENT_VERSION:
-        raise StoreError(
-            "newer-event",
-            f"{event.rollout} event {event.seq} has version {event.version}, this patchctl knows {EVENT_VERSION}",
-            "go on with the newer patchctl that started the rollout",
-        )
-    return event

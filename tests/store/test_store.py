@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sqlite3
 import stat
 import threading
@@ -233,7 +232,10 @@ def test_reading_only_sees_what_a_running_writer_committed(url):
 
 @pytest.mark.parametrize(
     ("bad", "code"),
-    [("sqlite://", "state-url"), ("mysql://x/y", "state-url"), ("what", "state-url"), ("sqlite:////proc/no/x", "store-path")],
+    [
+        ("sqlite://", "state-url"), ("mysql://x/y", "state-url"), ("what", "state-url"),
+        ("sqlite:////proc/no/x", "store-path"),
+    ],
 )  # fmt: skip
 def test_a_bad_url_is_a_clear_error(bad, code):
     with pytest.raises(StoreError) as caught:
@@ -257,4 +259,4 @@ def test_odd_characters_in_the_path_are_only_a_path(tmp_path):
     folder = tmp_path / "a b#x&y=z"
     with open_store(f"sqlite:///{folder}/s.db") as store:
         store.record("ops", "x", {})
-    assert os.listdir(folder) == ["s.db"]
+    assert [file.name for file in folder.iterdir()] == ["s.db"]
