@@ -1,0 +1,52 @@
+"""Merged settings -> a Connection, and secret references from their text."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from patchctl.documents.loader import Vaulted
+from patchctl.model.hosts import Become, Connection, SecretRef, Timeouts
+
+OPTION_PREFIX = "ssh_options."
+
+
+class SettingError(Exception):
+    """A setting that cannot be used, in words."""
+
+
+def secret_ref(value: Any, origin: str) -> SecretRef:
+    """Given a reference as written (`env:NAME`, inline vault text), return it as a value; nothing is resolved."""
+    if isinstance(value, SecretRef):
+        return value
+    if isinstance(value, Vaulted):
+        return SecretRef("vault", str(value), origin)
+    scheme, _, rest = str(value).partition(":")
+    return SecretRef(scheme, rest.strip(), origin)
+
+
+def build_connection(settings: Mapping[str, Any], places: Mapping[str, str], factor: float = 1.0) -> Connection:
+    """Given merged settings and where each was written, return the connection. `factor` stretches the timeouts."""
+    defaults_become, defaults_timeouts = Become(), Timeouts()
+
+    def secret(key: str) -> SecretRef | None:
+        return secret_ref(settings[key], places.get(key, "")) if settings.get(key) is not None else None
+
+    become = Become(
+        method=settings.get("become.method", defaults_become.method),
+        user=settings.get("become.user", defaults_become.user),
+        password=secret("become.password"),
+        flags=tuple(settings.get("become.flags", ())),
+    )
+    timeouts = Timeouts(
+        connect=settings.get("timeouts.connect", defaults_timeouts.connect) * factor,
+        silence=settings.get("timeouts.silence", defaults_timeouts.silence) * factor,
+        total=settings.get("timeouts.total", defaults_timeouts.total) * factor,
+    )
+    options = {k[len(OPTION_PREFIX) :]: str(value) for k, value in settings.items() if k.startswith(OPTION_PREFIX)}
+    return Connection(
+        transport=settings.get("connection", "ssh"), address=settings.get("address", ""), port=settings.get("port"),
+        user=settings.get("user", ""), password=secret("password"), keys=tuple(settings.get("keys", ())),
+        key_passphrase=secret("passphrase"), jump=tuple(settings.get("jump", ())), become=become, timeouts=timeouts,
+        options=options,
+    )

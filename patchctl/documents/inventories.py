@@ -1,0 +1,136 @@
+"""Reads inventories: files and folders, patchctl's own form and Ansible's, with everything they import."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+from patchctl.documents.draft import Draft, Place
+from patchctl.documents.inventory_schema import NATIVE_KEYS
+from patchctl.documents.loader import Document, Section, parse_document, read_source
+from patchctl.documents.native import NativeReader
+from patchctl.documents.resolve import resolve_inventory
+from patchctl.documents.source import Findings, Source, suggest
+from patchctl.model.errors import DocumentsError
+from patchctl.model.hosts import Inventory
+
+YAML_ENDINGS: Final = (".yaml", ".yml", ".json")
+VARIABLE_FOLDERS: Final = ("group_vars", "host_vars")
+# As in ansible.cfg's default for inventory folders, and what editors leave behind.
+SKIPPED_ENDINGS: Final = ("~", ".orig", ".bak", ".ini.swp", ".swp", ".cfg", ".retry", ".pyc", ".pyo", ".md", ".txt")
+
+
+def load_inventory(paths: Sequence[Path], base: Path | None = None) -> Inventory:
+    """Given inventory files or folders, return the inventory they make together; executable ones are run.
+
+    Raise DocumentsError with every problem of every file. `base` is the folder that names in messages are relative to
+    (default: the current one).
+    """
+    findings = Findings()
+    inventory = read_inventory(paths, findings, run_scripts=True, base=base)
+    if findings.problems:
+        raise DocumentsError(findings.sorted())
+    return inventory
+
+
+def read_inventory(
+    paths: Sequence[Path], findings: Findings, *, run_scripts: bool, base: Path | None = None
+) -> Inventory:
+    """Like load_inventory, but problems go to `findings`, and scripts run only if that is asked for."""
+    reader = InventoryReader(Draft(), findings, run_scripts=run_scripts, base=base or Path.cwd())
+    for path in paths:
+        reader.read_path(path, 0, None)
+    return resolve_inventory(reader.draft, findings)
+
+
+class InventoryReader:
+    """Goes through files, folders and imports; each file is read once, at the highest rank it is named with."""
+
+    def __init__(self, draft: Draft, findings: Findings, *, run_scripts: bool, base: Path) -> None:
+        self.draft = draft
+        self.findings = findings
+        self.run_scripts = run_scripts
+        self.base = base
+        self.seen: set[Path] = set()
+
+    def read_path(self, path: Path, rank: int, named_at: Place | None) -> None:
+        """Read a file or folder; `named_at` is the import that names it."""
+        real = path.resolve()
+        if real in self.seen:
+            return
+        self.seen.add(real)
+        if path.is_dir():
+            for entry in inventory_files(path):
+                self.read_path(entry, rank, named_at)
+        elif path.exists():
+            self.read_file(path, rank)
+        else:
+            self.missing(path, named_at)
+
+    def missing(self, path: Path, named_at: Place | None) -> None:
+        siblings = [p.name for p in path.parent.iterdir()] if path.parent.is_dir() else []
+        hint = suggest(path.name, siblings) if siblings else "patchctl init makes a first one"
+        if named_at is None:
+            self.findings.add(Source(self.name(path)).problem(0, 0, "missing-file", "no such inventory", hint))
+        else:
+            self.findings.add(named_at.source.problem(
+                named_at.line, named_at.column, "missing-file", f"no such file or folder: {self.name(path)}", hint))
+
+    def read_file(self, path: Path, rank: int) -> None:
+        name = self.name(path)
+        if is_script(path):
+            self.read_script(path, rank)
+            return
+        source = read_source(path, name, self.findings)
+        if source is None:
+            return
+        self.draft.sources.append(name)
+        if path.suffix in YAML_ENDINGS:
+            document = parse_document(source, self.findings)
+            if document is None:
+                return
+            if is_native(document):
+                imports = NativeReader(document, self.draft, rank, self.findings).read()
+                for written, place in imports:
+                    self.read_path(path.parent / Path(written).expanduser(), rank - 1, place)
+            else:
+                self.read_ansible_yaml(document, path, rank)
+        else:
+            self.read_ansible_ini(source, path, rank)
+
+    def name(self, path: Path) -> str:
+        """Return a path as people know it: relative to the base folder where it lies below."""
+        absolute = Path(os.path.abspath(path))  # noqa: PTH100 - links are kept as the user wrote them
+        return str(absolute.relative_to(self.base)) if absolute.is_relative_to(self.base) else str(absolute)
+
+
+def inventory_files(folder: Path) -> list[Path]:
+    """Return what an inventory folder holds, by name: no hidden files, no variable folders, no leftovers."""
+    return sorted(
+        entry for entry in folder.iterdir()
+        if not entry.name.startswith(".") and entry.name not in VARIABLE_FOLDERS
+        and not entry.name.endswith(SKIPPED_ENDINGS)
+    )
+
+
+def is_script(path: Path) -> bool:
+    """Say whether a file is an inventory script: executable, and not by its name a data file."""
+    return bool(path.stat().st_mode & stat.S_IXUSR) and path.suffix not in (*YAML_ENDINGS, ".ini")
+
+
+def is_native(document: Document) -> bool:
+    """Say whether a YAML inventory is patchctl's own: Ansible's has groups on top, each with hosts, children, vars."""
+    tree = document.tree
+    if not isinstance(tree, Section) or not tree:
+        return True
+    if "all" in tree or "ungrouped" in tree:
+        return False
+    if any(key in NATIVE_KEYS for key in tree):
+        return True
+    return not all(
+        value is None or (isinstance(value, Section) and set(value) <= {"hosts", "children", "vars"})
+        for value in tree.values()
+    )

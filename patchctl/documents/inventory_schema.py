@@ -1,0 +1,174 @@
+"""The schema of patchctl's own inventories (docs/schemas/inventory.json comes from it).
+
+A file holds: `import` (other inventories, Ansible's too), `defaults`, `sites`, `groups`, `hosts`. Settings may stand on
+every level and the more specific one wins: defaults < site < group (the deeper nested, the stronger; same depth: by
+name) < host. `vars` merge key by key in the same order; `health` checks add up over all levels.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from pydantic import Discriminator, Field, Tag
+
+from patchctl.documents.fields import (
+    Bandwidth,
+    Date,
+    Duration,
+    Factor,
+    Free,
+    Name,
+    Read,
+    Secret,
+    Shorthand,
+    Strict,
+    Text,
+    Texts,
+    Whole,
+    fail,
+    one_of,
+    read_text,
+    read_whole,
+)
+from patchctl.documents.health import HealthEntry
+
+TRANSPORTS = ("ssh", "openssh", "winrm", "local", "fake")
+BECOME_METHODS = ("none", "sudo", "su", "doas")
+REBOOT_WORDS = ("never", "if_required", "always")
+
+
+def _read_port(value: Any) -> int:
+    port = read_whole(value)
+    if not 0 < port < 65536:
+        raise fail("invalid-port", f"{port} is not a port", "ports go from 1 to 65535")
+    return port
+
+
+def _read_jump(value: Any) -> Any:
+    if isinstance(value, str):
+        text = read_text(value)
+        return [] if text == "none" else [part.strip() for part in text.split(",")]
+    return value
+
+
+def _read_options(value: Any) -> Any:
+    """Let ssh_options take flags and numbers as ssh_config writes them: `Compression: yes` is the word yes there."""
+    if isinstance(value, dict):
+        return {str(key).lower(): str(item) if isinstance(item, str) else item for key, item in value.items()}
+    return value
+
+
+Port = Annotated[
+    int, Read(_read_port, {"type": "integer", "minimum": 1, "maximum": 65535})
+]
+Jump = Annotated[
+    list[Text], Read(_read_jump, {
+        "description": "[user@]host[:port], nearest first; none = connect directly",
+        "oneOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}],
+    }),
+]
+
+
+class BecomeSection(Strict):
+    """How to become root."""
+
+    method: Annotated[str, one_of(*BECOME_METHODS)] | None = None
+    user: Text | None = None
+    password: Secret | None = None
+    flags: Texts | None = None
+
+
+def _read_become(value: Any) -> Any:
+    return {"method": value} if isinstance(value, str) else value
+
+
+class TimeoutsSection(Strict):
+    """Deadlines of a connection."""
+
+    connect: Duration | None = None
+    silence: Duration | None = None
+    total: Duration | None = None
+
+
+class FrozenSection(Strict):
+    """Why a host must not be touched, and until when."""
+
+    reason: Text
+    until: Date = ""
+
+
+def _read_frozen(value: Any) -> Any:
+    return {"reason": value} if isinstance(value, str) else value
+
+
+class Settings(Strict):
+    """What may be set on every level."""
+
+    user: Text | None = None
+    port: Port | None = None
+    connection: Annotated[str, one_of(*TRANSPORTS)] | None = None
+    jump: Jump | None = None
+    password: Secret | None = None
+    keys: Texts | None = None
+    passphrase: Secret | None = None
+    become: Annotated[BecomeSection, Shorthand(_read_become)] | None = None
+    timeouts: TimeoutsSection | None = None
+    ssh_options: Annotated[dict[str, str], Read(_read_options, {"type": "object"})] | None = None
+    vars: dict[str, Free] | None = None
+    health: list[HealthEntry] | None = None
+    reboot: Annotated[str, one_of(*REBOOT_WORDS)] | None = None
+    frozen: Annotated[FrozenSection, Shorthand(_read_frozen)] | None = None
+    intermittent: Duration | None = None
+    auth: Text | None = Field(default=None, description="accepted, without effect yet")
+    updates: Text | None = Field(default=None, description="accepted, without effect yet")
+    drain: Free | None = Field(default=None, description="accepted, without effect yet")
+
+
+class SiteSection(Settings):
+    """Where devices are: how to get there, and how much at once."""
+
+    forks: Whole | None = None
+    timeout_factor: Factor | None = None
+    relays: Texts | None = Field(default=None, description="accepted, without effect yet")
+    bandwidth: Bandwidth | None = Field(default=None, description="accepted, without effect yet")
+
+
+class HostSection(Settings):
+    """One host's own settings."""
+
+    address: Text | None = None
+    site: Name | None = None
+
+
+def _form(value: Any) -> str:
+    return "(list)" if isinstance(value, list) else "(mapping)"
+
+
+Hosts = Annotated[
+    Annotated[list[Text], Tag("(list)")] | Annotated[dict[str, HostSection | None], Tag("(mapping)")],
+    Discriminator(_form),
+]
+
+
+class GroupSection(Settings):
+    """Hosts that belong together; groups may hold groups."""
+
+    site: Name | None = None
+    hosts: Hosts | None = None
+    groups: list[Name] | None = None
+    max_down: Whole | None = Field(default=None, description="members that may be down at once, across all rollouts")
+    relays: Texts | None = Field(default=None, description="accepted, without effect yet")
+    bandwidth: Bandwidth | None = Field(default=None, description="accepted, without effect yet")
+
+
+class InventoryFile(Strict):
+    """An inventory of patchctl."""
+
+    imports: Texts | None = Field(default=None, alias="import")
+    defaults: Settings | None = None
+    sites: dict[Name, SiteSection | None] | None = None
+    groups: dict[Name, GroupSection | None] | None = None
+    hosts: Hosts | None = None
+
+
+NATIVE_KEYS = frozenset({"import", "defaults", "sites", "groups", "hosts"})

@@ -1,0 +1,189 @@
+"""The schema of policies/*.yaml (docs/schemas/policy.json comes from it)."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Any, Literal
+from zoneinfo import ZoneInfo
+
+from pydantic import Field, model_validator
+
+from patchctl.documents.fields import (
+    Budget,
+    Date,
+    Duration,
+    Flag,
+    Free,
+    Name,
+    Read,
+    Shorthand,
+    Strict,
+    Text,
+    Texts,
+    Whole,
+    fail,
+    one_of,
+    read_budget,
+    read_date,
+    read_list,
+    read_text,
+)
+from patchctl.documents.health import HealthEntry
+from patchctl.documents.inventory_schema import REBOOT_WORDS
+from patchctl.documents.source import suggest
+
+SEVERITIES = ("low", "medium", "important", "critical")
+VERDICTS = ("approved", "pending", "rejected", "deferred")
+
+
+def _read_timezone(value: Any) -> str:
+    text = read_text(value)
+    try:
+        ZoneInfo(text)
+    except (OSError, ValueError) as error:  # ZoneInfoNotFoundError is a KeyError
+        raise _unknown_zone(text) from error
+    except KeyError as error:
+        raise _unknown_zone(text) from error
+    return text
+
+
+def _unknown_zone(text: str) -> Exception:
+    from zoneinfo import available_timezones
+
+    return fail("unknown-timezone", f"no such time zone: {text!r}", suggest(text, available_timezones()))
+
+
+def _read_blackout(value: Any) -> str:
+    text = read_text(value)
+    first, slash, last = text.partition("/")
+    if not slash:
+        raise fail("invalid-date-range", f"not a range of days: {text!r}", "write 2026-12-18/2027-01-04")
+    if read_date(first) > read_date(last):
+        raise fail("invalid-date-range", f"the range ends before it begins: {text!r}", "both days are included")
+    return text
+
+
+def _read_size(value: Any) -> str:
+    text = read_text(value) if isinstance(value, str) else value
+    return "rest" if text == "rest" else read_budget(text)
+
+
+def _read_notify(value: Any) -> Any:
+    """Let one text stand for its words: a command line, or mailto:ADDRESS."""
+    if isinstance(value, str):
+        import shlex
+
+        try:
+            return shlex.split(read_text(value))
+        except ValueError as error:
+            raise fail("invalid-command", f"not a command line: {error}", "balance the quotes") from error
+    return value
+
+
+Timezone = Annotated[str, Read(_read_timezone, {"type": "string"})]
+DayRange = Annotated[
+    str, Read(_read_blackout, {"type": "string", "pattern": r"^\d{4}-\d\d-\d\d/\d{4}-\d\d-\d\d$"}),
+]
+Size = Annotated[
+    str, Read(_read_size, {"type": ["string", "integer"], "pattern": r"^(rest|\d+|\d+(\.\d+)?\s*%)$"}),
+]
+Words = Annotated[
+    list[Text], Shorthand(_read_notify),
+]
+
+
+class ApprovalSection(Strict):
+    """One entry of approve; everything that is set must hold."""
+
+    package: Text = ""
+    security: Flag | None = None
+    known_exploited: Flag | None = None
+    severity: Annotated[str, one_of(*SEVERITIES)] = ""
+    after: Duration = 0.0
+    hosts: Text = ""
+    reason: Text = ""
+    until: Date = ""
+
+
+class RejectSection(ApprovalSection):
+    """One entry of reject: it needs a reason, for whoever asks why an update is missing."""
+
+    reason: Text
+
+
+class RingSection(Strict):
+    """One ring: which hosts, when, and what must happen before the next one."""
+
+    name: Name
+    hosts: Text = ""
+    size: Size = ""
+    window: Text | None = None
+    soak: Duration = 0.0
+    approval: Annotated[str, one_of("operator", "second-person")] = ""
+
+
+class LimitsSection(Strict):
+    """Budgets; crossing one halts the rollout."""
+
+    concurrency: Budget = "10%"
+    errors: Budget = "0"
+    unreachable: Budget = "5%"
+    changed: Budget = "5%"
+    host_time: Duration = 5400.0
+    retries: Whole = 2
+
+    @model_validator(mode="after")
+    def some_concurrency(self) -> LimitsSection:
+        if re.fullmatch(r"0+(\.0+)?\s*%?", self.concurrency):
+            raise fail("invalid-budget", "a concurrency of 0 never starts a host", "write at least 1")
+        return self
+
+
+class NotifySection(Strict):
+    """Whom to tell: a command, or mailto:ADDRESS."""
+
+    halted: Words = []
+    finished: Words = []
+
+
+class ApprovalTest(Strict):
+    """An update as it might come, and what this policy must say of it."""
+
+    update: Text
+    security: Flag | None = None
+    known_exploited: Flag | None = None
+    severity: Annotated[str, one_of(*SEVERITIES)] = ""
+    host: Text = ""
+    released: Date
+    date: Date
+    expect: Annotated[str, one_of(*VERDICTS)]
+
+
+class PolicyFile(Strict):
+    """A patch policy."""
+
+    policy: Name
+    title: Text = ""
+    hosts: Text = "all"
+    owner: Text = ""
+    approve: list[ApprovalSection] = Field(default_factory=list)
+    reject: list[RejectSection] = Field(default_factory=list)
+    deadline: dict[Literal["low", "medium", "important", "critical", "default"], Duration] = Field(default_factory=dict)
+    timezone: Timezone = "UTC"
+    blackout: Annotated[list[DayRange], Shorthand(read_list)] = Field(default_factory=list)
+    stage: Duration = 0.0
+    rings: list[RingSection] = Field(default_factory=list)
+    limits: LimitsSection = LimitsSection()
+    bundle: Annotated[str, one_of("proven-in-previous-ring")] = ""
+    refresh: Annotated[str, one_of("auto", "never", "always")] = "auto"
+    reboot: Annotated[str, one_of(*REBOOT_WORDS)] = "if_required"
+    on_failure: Annotated[str, one_of("halt", "continue", "rollback")] = "halt"
+    health: list[HealthEntry] = Field(default_factory=list)
+    notify: NotifySection = NotifySection()
+    tests: list[ApprovalTest] = Field(default_factory=list)
+    approvers: Texts | None = Field(default=None, description="accepted, without effect yet")
+    drain: Free | None = Field(default=None, description="accepted, without effect yet")
+
+
+WITHOUT_EFFECT = ("approvers", "drain", "bundle", "deadline", "stage")
+"""Keys read and checked whose feature is not built yet; validate says so."""
