@@ -1,0 +1,61 @@
+"""What `decide` returns: events to record, jobs to run, when to look again, or that the run is over."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from patchctl.model.rollout import HostJob, Signature
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """An event before the loop stamps it with its number, time and actor."""
+
+    kind: str
+    host: str = ""
+    data: dict[str, Any] = field(default_factory=dict)
+    reason: str = ""
+    durable: bool = True
+    """False: it changes nothing that must survive this process (a look at a host); folded, never written."""
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """Make these events durable, then decide again."""
+
+    events: tuple[Draft, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class RunJob:
+    """Make `intent` durable, then hand the job to the executor."""
+
+    job: HostJob
+    intent: Draft
+
+
+@dataclass(frozen=True, slots=True)
+class WakeAt:
+    """Nothing is due before this Unix time, unless an outcome or a foreign event comes in."""
+
+    time: float
+
+
+@dataclass(frozen=True, slots=True)
+class Finish:
+    """Nothing is at work and nothing may be begun: the run is over (completed, halted, paused, aborted)."""
+
+
+Action = Record | RunJob | WakeAt | Finish
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What deciding needs beside the journal: the platforms' failure signatures, and other rollouts."""
+
+    signatures: Mapping[str, Sequence[Signature]] = field(default_factory=dict)
+    """By platform name."""
+    down_elsewhere: Mapping[str, int] = field(default_factory=dict)
+    """group -> members that other rollouts have down or in flight now; counts against max_down."""

@@ -1,0 +1,181 @@
+"""Decides what a rollout does next: pure, from its state and the time.
+
+One pass returns either events to record (then decide again on what is true now) or jobs to run and when to wake.
+Rings run in order. Within a ring hosts are begun in the order of its waves, at most `plan.concurrency` at work at
+once, so that the next wave's hosts follow as slots become free. Hosts that the run itself depends on (`late`) come
+after all others, one at a time.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+
+from patchctl.model.plan import HostPlan
+from patchctl.model.rollout import BLOCKED, SUCCEEDED
+from patchctl.rollout.actions import Action, Draft, Finish, Record, RunJob, Surroundings, WakeAt
+from patchctl.rollout.gates import Gate, check_max_down, check_ring, check_window, count_down, crossed_limit, is_down
+from patchctl.rollout.state import ABORTED, COMPLETED, PLANNED, RUNNING, HostProgress, RolloutState
+from patchctl.rollout.steps import Case, begin, next_step, settle
+
+_LOOK_ELSEWHERE = 60.0
+"""Seconds between looks whether another rollout has freed a member of a group with max_down."""
+
+
+def decide(state: RolloutState, now: float, around: Surroundings = Surroundings()) -> tuple[Action, ...]:
+    """Return the next actions. Raise ValueError for a window or budget that does not parse (plans hold valid ones)."""
+    if state.status == PLANNED:
+        return (Record((Draft("rollout-started"),)),)
+    if state.status == COMPLETED:
+        return (Finish(),)
+    if state.status == RUNNING:
+        use = crossed_limit(state)
+        if use is not None:
+            data = {"limit": use.name, "count": use.count, "total": use.total, "budget": use.budget}
+            return (Record((Draft("rollout-halted", data=data, reason=str(use)),)),)
+    index = current_ring(state)
+    if index is None and state.status == RUNNING:
+        return (Record((Draft("rollout-completed", data=summarize(state)),)),)
+    gate = _gate(state, index, now)
+    return _assemble(state, [*_follow(state, gate, now, around), *_advance(state, index, gate, now, around)])
+
+
+def current_ring(state: RolloutState) -> int | None:
+    """Return the index of the first ring that is not finished, or None."""
+    return next((i for i, ring in enumerate(state.rings) if ring.finished_at is None), None)
+
+
+def summarize(state: RolloutState) -> dict[str, int]:
+    """Return how many hosts are in each state, in the order of the plan's hosts."""
+    counts: dict[str, int] = {}
+    for host in state.hosts.values():
+        counts[host.state] = counts.get(host.state, 0) + 1
+    return counts
+
+
+def _gate(state: RolloutState, index: int | None, now: float) -> Gate:
+    """Whether an install may be started now anywhere: only the current ring starts hosts."""
+    if state.status != RUNNING or index is None:
+        return Gate(False, f"the rollout is {state.status}")
+    return check_window(state, index, now) if state.rings[index].opened_at is not None else Gate(False, "not opened")
+
+
+def _follow(state: RolloutState, gate: Gate, now: float, around: Surroundings) -> Iterator[Action]:
+    """Yield the next step of every host whose work has begun."""
+    for host in state.hosts.values():
+        if host.settled or host.job or host.last is None:
+            if state.status == ABORTED and host.staged and not host.settled and not host.job:
+                yield _drop(host)
+            continue
+        plan = state.plan.hosts[host.host]
+        signatures = around.signatures.get(plan.platform, ())
+        yield next_step(Case(state, plan, host, host.last, now, gate.open, gate.reason, signatures))
+
+
+def _drop(host: HostProgress) -> Action:
+    """An aborted rollout left files on a host that was waiting for its window: take them away."""
+    data = {"state": "skipped", "counts": "", "cleanup": True}
+    return Record((Draft("host-concluded", host.host, data, "the rollout was aborted before its install began"),))
+
+
+def _advance(
+    state: RolloutState, index: int | None, gate: Gate, now: float, around: Surroundings
+) -> Iterator[Action]:
+    """Yield what opens, fills or finishes the current ring."""
+    if state.status != RUNNING or index is None:
+        return
+    ring = state.rings[index]
+    pairs = list(state.ring_hosts(index))
+    if all(host.settled for _, host in pairs):
+        yield Record((Draft("ring-finished", data={"ring": ring.name}),))
+    elif ring.opened_at is None:
+        yield from _open(state, index, pairs, now)
+    else:
+        yield from _begin_hosts(state, pairs, gate, now, around)
+
+
+def _open(
+    state: RolloutState, index: int, pairs: Sequence[tuple[HostPlan, HostProgress]], now: float
+) -> Iterator[Action]:
+    ring = state.rings[index]
+    idle = tuple(_nothing_to_do(host) for plan, host in pairs if not host.settled and not _has_work(plan))
+    if idle:
+        yield Record(tuple(draft for record in idle for draft in record.events))
+        return
+    gate = check_ring(state, index, now)
+    if gate.open:
+        yield Record((Draft("ring-opened", data={"ring": ring.name}),))
+    elif gate.kind == "approval" and ring.asked_at is None:
+        yield Record((Draft("approval-requested", data={"ring": ring.name}, reason=gate.reason),))
+    else:
+        yield WakeAt(gate.look_at)
+
+
+def _begin_hosts(
+    state: RolloutState, pairs: Sequence[tuple[HostPlan, HostProgress]], gate: Gate, now: float, around: Surroundings
+) -> Iterator[Action]:
+    """Yield preflights of hosts whose turn it is, and end those that max_down will never let start."""
+    if not gate.open:
+        yield WakeAt(gate.look_at)
+        return
+    at_work = sum(1 for host in state.hosts.values() if host.active)
+    turn = _whose_turn(pairs, at_work)
+    down = count_down(state, around.down_elsewhere)
+    held: list[tuple[HostPlan, HostProgress, Gate]] = []
+    for plan, host in turn:
+        if at_work >= (1 if plan.late else state.plan.concurrency):
+            return
+        free = check_max_down(plan, host, down)
+        if host.not_before > now:
+            yield WakeAt(host.not_before)
+        elif not free.open:
+            held.append((plan, host, free))
+        else:
+            for group, _ in () if is_down(host) else plan.max_down:
+                down[group] = down.get(group, 0) + 1
+            at_work += 1
+            yield begin(state, host)
+    if held and not at_work:
+        yield from _hold(held, any(host.not_before > now for _, host in turn), now, around)
+
+
+def _whose_turn(
+    pairs: Sequence[tuple[HostPlan, HostProgress]], at_work: int
+) -> list[tuple[HostPlan, HostProgress]]:
+    """Return the hosts that wait to be begun; `late` ones only when nothing else is left or at work."""
+    waiting = [(plan, host) for plan, host in pairs if not host.settled and not host.active]
+    ordinary = [pair for pair in waiting if not pair[0].late]
+    return ordinary or ([] if at_work else waiting)
+
+
+def _hold(
+    held: Sequence[tuple[HostPlan, HostProgress, Gate]], retry_due: bool, now: float, around: Surroundings
+) -> Iterator[Action]:
+    """Hosts behind max_down wait while somebody may still free a place; else they are blocked, and it is said."""
+    groups = {group for plan, _, _ in held for group, _ in plan.max_down}
+    if any(around.down_elsewhere.get(group, 0) for group in groups):
+        yield WakeAt(now + _LOOK_ELSEWHERE)
+    elif not retry_due:
+        yield Record(tuple(draft for _, host, gate in held for draft in settle(host, BLOCKED, gate.reason).events))
+
+
+def _has_work(plan: HostPlan) -> bool:
+    pending_reboot = plan.reboot_expected is True and plan.reboot in ("if_required", "always")
+    return bool(plan.changes or plan.removals or pending_reboot)
+
+
+def _nothing_to_do(host: HostProgress) -> Record:
+    return settle(host, SUCCEEDED, "nothing to change")
+
+
+def _assemble(state: RolloutState, actions: Sequence[Action]) -> tuple[Action, ...]:
+    """Records first and alone; else jobs and the earliest time to wake; Finish when nothing is or may be at work."""
+    records = tuple(action for action in actions if isinstance(action, Record))
+    if records:
+        return (Record(tuple(draft for record in records for draft in record.events)),)
+    jobs = tuple(action for action in actions if isinstance(action, RunJob))
+    out = any(host.job for host in state.hosts.values())
+    wakes = [action.time for action in actions if isinstance(action, WakeAt)]
+    if state.status != RUNNING and not jobs and not out and not wakes:
+        return (Finish(),)
+    return (*jobs, WakeAt(min(wakes, default=math.inf)))

@@ -1,0 +1,136 @@
+"""Why a host failed: a class, a signature and the line that shows it.
+
+A platform declares signatures (model/rollout.py Signature); they are tried in order over the runner's output, newest
+line last, and over the error's code. What no signature explains becomes `unknown` with the last line of output as its
+evidence: never a guess.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
+from typing import Any
+
+from patchctl.model.errors import HostFailure
+from patchctl.model.rollout import Diagnosis, Signature
+from patchctl.model.text import one_line
+
+INTERRUPTED_SIGNATURE = "attempt-interrupted"
+CLASSES = ("access", "package-manager", "repository", "disk", "policy", "patch", "reboot", "unknown")
+
+_ACCESS_STATUSES = frozenset({"unreachable", "auth-failed", "privilege-failed", "host-key", "timeout"})
+_CODE_CLASSES: tuple[tuple[str, str, bool], ...] = (
+    # word in the error code, class, transient
+    ("disk", "disk", False),
+    ("space", "disk", False),
+    ("full", "disk", False),
+    ("busy", "package-manager", True),
+    ("staging", "repository", True),
+    ("lock", "package-manager", True),
+    ("dpkg", "package-manager", True),
+    ("download", "repository", True),
+    ("repository", "repository", True),
+    ("artefact", "repository", True),
+    ("fetch", "repository", True),
+    ("veto", "policy", False),
+    ("fence", "policy", False),
+    ("reboot", "reboot", False),
+)
+_NOISE = re.compile(r"^\s*(?:patchctl: step .*)?$")
+_MAX_LINE = 2000
+
+
+def diagnose(
+    kind: str,
+    error: HostFailure | None,
+    data: Mapping[str, Any],
+    signatures: Sequence[Signature] = (),
+) -> Diagnosis:
+    """Given a failed job's kind, error and data (`log`, `rc`), return its Diagnosis. Total: never raises on content.
+
+    A signature whose pattern is not a valid expression raises re.error: that is the platform's bug, not the host's.
+    """
+    log = str(data.get("log") or "")
+    found = _match_signature(kind, error, log, signatures)
+    if found is not None:
+        return found
+    if error is not None:
+        return _from_error(error)
+    lines = [line for line in log.splitlines() if not _NOISE.match(line)]
+    evidence = one_line(lines[-1]) if lines else ""
+    rc = data.get("rc")
+    return Diagnosis("unknown", "unknown", evidence, f"exit status {rc}" if rc is not None else "failed without a word")
+
+
+def diagnose_verification(data: Mapping[str, Any]) -> Diagnosis:
+    """Given a failed verification's data, say what is not as planned."""
+    pending = [one_line(str(line)) for line in data.get("pending") or ()]
+    if pending:
+        return Diagnosis(
+            "patch", "changes-not-in-place", "; ".join(pending)[:1000],
+            f"{len(pending)} planned change{'s' if len(pending) != 1 else ''} not in place after the install",
+        )
+    regressed = [one_line(str(line)) for line in data.get("health_regressed") or ()]
+    if regressed:
+        return Diagnosis(
+            "patch", "health-regressed", "; ".join(regressed)[:1000], f"unhealthy after the update: {regressed[0]}"
+        )
+    units = [one_line(str(unit)) for unit in data.get("failed_units_new") or ()]
+    if units:
+        return Diagnosis("patch", "units-failed", ", ".join(units)[:1000], f"unit {units[0]} fails since the update")
+    return Diagnosis("unknown", "verification-failed", "", "the verification failed without naming a reason")
+
+
+def diagnose_interruption(data: Mapping[str, Any], signatures: Sequence[Signature] = ()) -> Diagnosis:
+    """Say that an attempt ended without finishing (host rebooted, runner killed, spool lost)."""
+    remedy = next((s.remedy for s in signatures if s.name == INTERRUPTED_SIGNATURE), "dpkg-configure-a")
+    step = one_line(str(data.get("step") or "an unknown step"))
+    boot = one_line(str(data.get("boot_id") or "unknown"))
+    return Diagnosis(
+        "package-manager", INTERRUPTED_SIGNATURE, f"ended at {step}, boot id now {boot}",
+        f"the install was interrupted at {step}", transient=True, remedy=remedy,
+    )
+
+
+def _match_signature(
+    kind: str, error: HostFailure | None, log: str, signatures: Sequence[Signature]
+) -> Diagnosis | None:
+    texts = [line[:_MAX_LINE] for line in log.splitlines()]
+    if error is not None:
+        texts.extend((error.code, error.message[:_MAX_LINE]))
+    for signature in signatures:
+        if signature.phase and signature.phase != kind:
+            continue
+        pattern = _compile(signature.pattern)
+        for text in texts:
+            match = pattern.search(text)
+            if match:
+                return Diagnosis(
+                    signature.cls, signature.name, one_line(text), _fill(signature.message, match),
+                    signature.transient, signature.remedy,
+                )
+    return None
+
+
+def _fill(message: str, match: re.Match[str]) -> str:
+    """Put the named groups into the message. Host text is a value here, never a format string."""
+    for name, value in match.groupdict().items():
+        message = message.replace("{" + name + "}", one_line(value or "unknown", 120))
+    return message
+
+
+@lru_cache(maxsize=256)
+def _compile(pattern: str) -> re.Pattern[str]:
+    return re.compile(pattern)
+
+
+def _from_error(error: HostFailure) -> Diagnosis:
+    evidence, message = one_line(error.message), one_line(error.message)
+    if error.status in _ACCESS_STATUSES:
+        return Diagnosis("access", error.code, evidence, message)
+    words = error.code.split("-")
+    for word, cls, transient in _CODE_CLASSES:
+        if word in words:
+            return Diagnosis(cls, error.code, evidence, message, transient=transient)
+    return Diagnosis("unknown", error.code, evidence, message)

@@ -1,0 +1,146 @@
+"""Gates: what must hold before a ring opens or a host is begun, each with its reason in words.
+
+Limits are budgets over the hosts that the plan touches: reaching one is allowed, crossing it halts. A ring opens when
+the ring before has soaked, its approval is recorded and its window is open. A host is begun in its ring's window up to
+the cutoff: the smaller of `limits.host_time` and a quarter of the opening before it closes, so that work that has
+begun can normally end inside. Work that is under way is never cut off by a window.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from patchctl.model.plan import HostPlan
+from patchctl.model.rollout import FAILED, IN_DOUBT, INTERRUPTED, UNREACHABLE
+from patchctl.model.units import resolve_budget
+from patchctl.rollout.state import HostProgress, RingProgress, RolloutState
+from patchctl.rollout.windows import openings, parse_window
+
+LIMITS = ("errors", "unreachable", "changed")
+DOWN_STATES = frozenset({FAILED, IN_DOUBT, INTERRUPTED, UNREACHABLE})
+"""Settled hosts that count as down for max_down: nobody has shown that they serve."""
+
+
+@dataclass(frozen=True, slots=True)
+class LimitUse:
+    """How much of one limit is used up."""
+
+    name: str
+    count: int
+    total: int
+    budget: int
+
+    @property
+    def crossed(self) -> bool:
+        return self.count > self.budget
+
+    def __str__(self) -> str:
+        return f"{self.name} {self.count}/{self.total}, limit {self.budget}"
+
+
+@dataclass(frozen=True, slots=True)
+class Gate:
+    """Whether something may go on; if not, why, and the Unix time to look again (inf = only a person can tell)."""
+
+    open: bool
+    reason: str = ""
+    kind: str = ""
+    """soak | approval | window | max-down | "" when open"""
+    look_at: float = math.inf
+
+
+OPEN = Gate(True)
+
+
+def measure_limits(state: RolloutState) -> tuple[LimitUse, ...]:
+    """Return the use of errors, unreachable and changed over the hosts that the plan touches."""
+    total = sum(1 for plan in state.plan.hosts.values() if not plan.skip)
+    counts = dict.fromkeys(LIMITS, 0)
+    for host in state.hosts.values():
+        if host.counts:
+            counts[host.counts] += 1
+    limits = state.plan.limits
+    budgets = {"errors": limits.errors, "unreachable": limits.unreachable, "changed": limits.changed}
+    return tuple(LimitUse(name, counts[name], total, resolve_budget(budgets[name], total)) for name in LIMITS)
+
+
+def crossed_limit(state: RolloutState) -> LimitUse | None:
+    """Return a limit that is crossed beyond what a person acknowledged when resuming, or None."""
+    for use in measure_limits(state):
+        if use.crossed and use.count > state.acknowledged.get(use.name, -1):
+            return use
+    return None
+
+
+def check_ring(state: RolloutState, index: int, now: float) -> Gate:
+    """Say whether ring `index` may open now: soak of the ring before, approval, window, in this order."""
+    before = state.rings[index - 1] if index else None
+    if before is not None and before.changed_hosts and before.finished_at is not None:
+        soaked = before.finished_at + state.plan.rings[index - 1].soak
+        if now < soaked:
+            return Gate(False, f"ring {before.name} soaks", "soak", soaked)
+    approval = check_approval(state, index)
+    return approval if not approval.open else check_window(state, index, now)
+
+
+def check_approval(state: RolloutState, index: int) -> Gate:
+    """Say whether the approvals that ring `index` needs are recorded."""
+    wanted, ring = state.plan.rings[index].approval, state.rings[index]
+    if not wanted or approvers(state, ring, wanted):
+        return OPEN
+    if wanted == "second-person":
+        other = f"someone other than {state.plan.created_by}"
+        return Gate(False, f"ring {ring.name} needs the approval of {other}", "approval")
+    return Gate(False, f"ring {ring.name} needs an operator's approval", "approval")
+
+
+def approvers(state: RolloutState, ring: RingProgress, wanted: str) -> tuple[str, ...]:
+    """Return who approved a ring and counts for the kind of approval it wants."""
+    return tuple(who for who, _ in ring.approvals if wanted != "second-person" or who != state.plan.created_by)
+
+
+def check_window(state: RolloutState, index: int, now: float) -> Gate:
+    """Say whether a host of ring `index` may be begun at `now`, and when the next chance comes."""
+    ring, plan = state.plan.rings[index], state.plan
+    if not ring.windows or state.windows_overridden:
+        return OPEN
+    for begin, end in openings(parse_window(ring.windows), plan.blackout, plan.timezone, now):
+        cutoff = end - window_cutoff(begin, end, plan.limits.host_time)
+        if now >= cutoff:
+            continue
+        if begin <= now:
+            return OPEN
+        return Gate(False, f"window of ring {ring.name} ({ring.windows}) is closed", "window", begin)
+    return Gate(False, f"window of ring {ring.name} ({ring.windows}) never opens again", "window")
+
+
+def window_cutoff(begin: float, end: float, host_time: float) -> float:
+    """Return how many seconds before its end an opening stops taking hosts: host_time, at most a quarter of it."""
+    return 0.0 if math.isinf(end) else min(host_time, (end - begin) / 4)
+
+
+def count_down(state: RolloutState, elsewhere: Mapping[str, int]) -> dict[str, int]:
+    """Return per group with max_down how many members are down or in flight, other rollouts' included."""
+    down = dict(elsewhere)
+    for name, plan in state.plan.hosts.items():
+        if plan.max_down and is_down(state.hosts[name]):
+            for group, _ in plan.max_down:
+                down[group] = down.get(group, 0) + 1
+    return down
+
+
+def is_down(host: HostProgress) -> bool:
+    """Whether a host may not be serving: at work, ended without proof that it serves, or waiting for a retry."""
+    return host.active or host.state in DOWN_STATES or (not host.settled and host.retries > 0)
+
+
+def check_max_down(plan: HostPlan, host: HostProgress, down: Mapping[str, int]) -> Gate:
+    """Say whether the host may go down too, given the count of members that are down (itself maybe among them)."""
+    itself = 1 if is_down(host) else 0
+    for group, limit in plan.max_down:
+        others = down.get(group, 0) - itself
+        if others >= limit:
+            return Gate(False, f"group {group}: {others} down, max_down {limit}", "max-down")
+    return OPEN

@@ -1,0 +1,91 @@
+"""What may be adjusted before a failed attempt is tried again, within the budget of limits.retries.
+
+A retry without a reason to end differently is refused: the same signature with the same adjustments stops, unless the
+evidence shows that something did change meanwhile (another process holds the lock, another package failed).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from patchctl.model.rollout import Diagnosis
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One escalation of a remedy: the adjustment the next attempt carries, and the wait before it in seconds."""
+
+    adjustment: str
+    delay: float
+
+
+@dataclass(frozen=True, slots=True)
+class Remedy:
+    name: str
+    steps: tuple[Step, ...]
+    """Tried in this order, one a retry."""
+    adjusts: str
+    """What it changes, in words."""
+    proof: str
+    """How one can tell that it changed something."""
+
+
+@dataclass(frozen=True, slots=True)
+class Retry:
+    adjustments: tuple[str, ...]
+    """All adjustments of the next attempt."""
+    added: str
+    """The one that is new ("" = none: only time has passed)."""
+    delay: float
+
+
+CATALOGUE: dict[str, Remedy] = {
+    remedy.name: remedy
+    for remedy in (
+        Remedy(
+            "wait-for-lock", (Step("wait-for-lock", 30), Step("wait-longer-for-lock", 120)),
+            "waits for the package manager's lock, longer each time", "the lock has another holder, or none",
+        ),
+        Remedy(
+            "dpkg-configure-a", (Step("dpkg-configure-a", 5),),
+            "runs `dpkg --configure -a` (kept configuration files) before the install",
+            "no package is half-installed or half-configured any more",
+        ),
+        Remedy(
+            "refetch", (Step("refetch", 15), Step("deliver-from-controller", 60)),
+            "drops partial downloads and fetches again, then from the controller's cache",
+            "every artefact has its planned SHA-256",
+        ),
+        Remedy(
+            "wait", (Step("wait", 60), Step("wait-longer", 300)),
+            "lets time pass, for links and mirrors that come back by themselves", "the error differs or is gone",
+        ),
+    )
+}
+
+
+def choose_retry(
+    diagnosis: Diagnosis,
+    failures: Sequence[tuple[str, str, str]],
+    adjustments: tuple[str, ...],
+    retries: int,
+    limit: int,
+) -> Retry | None:
+    """Return what to do differently next time, or None when a retry has no reason to end otherwise.
+
+    `failures`: (signature, evidence, adjustments joined by ",") of the attempts so far, this one not included;
+    `adjustments`: those this attempt had; `retries`: how many were made; `limit`: how many are allowed.
+    """
+    if not diagnosis.transient or retries >= limit:
+        return None
+    remedy = CATALOGUE.get(diagnosis.remedy)
+    for step in remedy.steps if remedy else ():
+        if step.adjustment not in adjustments:
+            return Retry((*adjustments, step.adjustment), step.adjustment, step.delay)
+    before = failures[-1] if failures else ("", "", "")
+    repeated = before[0] == diagnosis.signature and before[2] == ",".join(adjustments)
+    moved = before[0] == diagnosis.signature and before[1] != diagnosis.evidence
+    if not moved and (repeated or remedy):
+        return None
+    return Retry(adjustments, "", remedy.steps[-1].delay if remedy else 30.0)
