@@ -1,0 +1,117 @@
+"""What the lab needs of this machine and how it asks: packages, kernel settings, the Debian mirror, free addresses."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.lab.kernel import cgroup_roots
+from tests.lab.programs import PATH, LabError, run
+
+PACKAGES = {  # Debian package -> a program it brings, by which we see that it is there
+    "apt-utils": "apt-ftparchive",
+    "debootstrap": "debootstrap",
+    "dpkg-dev": "dpkg-scanpackages",
+    "gnupg": "gpg",
+    "iproute2": "ip",
+    "nftables": "nft",
+    "openssh-client": "ssh",
+    "procps": "sysctl",
+    "systemd-container": "systemd-nspawn",
+    "util-linux": "nsenter",
+}
+SUITE = "bookworm"
+NSPAWN = ("systemd-nspawn", "--quiet", "--register=no", "--keep-unit", "--resolv-conf=copy-host")
+# With the default of 128 inotify instances systemd freezes without a word at about the twentieth host.
+SYSCTLS = {"fs.inotify.max_user_instances": 8192, "kernel.keys.maxkeys": 20000, "kernel.keys.maxbytes": 2000000}
+
+
+def lab_folder() -> Path:
+    """Return the folder for bases and hosts: outside the checkout, shared by all checkouts of this machine."""
+    return Path(os.environ.get("PATCHCTL_LAB_DIR") or "/var/tmp/patchctl-lab").resolve()
+
+
+def why_not() -> str:
+    """Return why no hosts can be booted here, or ""."""
+    if os.geteuid():
+        return "needs root: booting hosts takes mounts and namespaces"
+    if not shutil.which("apt-get", path=PATH):
+        return "needs Debian: no apt-get on this machine"
+    if not cgroup_roots():
+        return "needs cgroups: none is mounted writable below /sys/fs/cgroup"
+    if "overlay" not in Path("/proc/filesystems").read_text() and subprocess.run(
+        ["modprobe", "overlay"], check=False, capture_output=True, env={"PATH": PATH}
+    ).returncode:
+        return "needs overlayfs: the kernel has none"
+    return ""
+
+
+def missing_packages() -> list[str]:
+    """Return the Debian packages the lab uses and this machine lacks."""
+    return [package for package, program in PACKAGES.items() if not shutil.which(program, path=PATH)]
+
+
+def install_needs() -> None:
+    """Install what the lab uses from the machine's own mirror; returns at once when all is there."""
+    if reason := why_not():
+        raise LabError(reason)
+    if missing := missing_packages():
+        noninteractive = {"DEBIAN_FRONTEND": "noninteractive"}
+        run("apt-get", "-q", "update", timeout=300)
+        run("apt-get", "-qy", "install", "--no-install-recommends", *missing, timeout=900, env=noninteractive)
+    for name, least in SYSCTLS.items():
+        knob = Path("/proc/sys", name.replace(".", "/"))
+        if knob.exists() and int(knob.read_text()) < least:
+            knob.write_text(str(least))
+
+
+@dataclass(frozen=True)
+class Mirror:
+    """Where this machine itself gets Debian from, and the settings its apt needs for that."""
+
+    debian: str
+    security: str
+    settings: str
+    certificates: tuple[Path, ...]
+
+    def sources(self) -> str:
+        keys = "Signed-By: /usr/share/keyrings/debian-archive-keyring.gpg\n"
+        return (
+            f"Types: deb\nURIs: {self.debian}\nSuites: {SUITE} {SUITE}-updates\nComponents: main\n{keys}\n"
+            f"Types: deb\nURIs: {self.security}\nSuites: {SUITE}-security\nComponents: main\n{keys}"
+        )
+
+
+def find_mirror() -> Mirror:
+    """Read the machine's apt configuration; on another release or distribution take Debian's own names."""
+    listed = run("apt-get", "indextargets", "--format", "$(REPO_URI) $(RELEASE)", "Created-By: Packages")
+    found: dict[str, str] = {}
+    for line in listed.splitlines():
+        uri, _, release = line.partition(" ")
+        if uri.startswith("mirror+file:"):  # as in Debian's cloud images: a file with one mirror a line
+            uri = Path(uri.removeprefix("mirror+file:").rstrip("/")).read_text().split()[0]
+        found.setdefault(release, uri.rstrip("/"))
+    wanted = re.compile(r'Acquire::(https?::[^ ]*|Check-Valid-Until|Check-Date|Retries) "[^"]+";')
+    settings = [line for line in run("apt-config", "dump", "Acquire").splitlines() if wanted.fullmatch(line)]
+    return Mirror(
+        debian=found.get(SUITE, "http://deb.debian.org/debian"),
+        security=found.get(f"{SUITE}-security", "http://deb.debian.org/debian-security"),
+        settings="".join(f"{line}\n" for line in settings),
+        certificates=tuple(Path("/usr/local/share/ca-certificates").glob("**/*.crt")),
+    )
+
+
+def ssh_port() -> int:
+    """Return the port for the hosts' sshd: 22, or 2222 where this machine's own sshd listens on every address."""
+    if forced := os.environ.get("PATCHCTL_LAB_PORT"):
+        return int(forced)
+    for table in ("/proc/net/tcp", "/proc/net/tcp6"):
+        for line in Path(table).read_text().splitlines()[1:] if Path(table).exists() else ():
+            address, port = line.split()[1].split(":")
+            if line.split()[3] == "0A" and not address.strip("0") and int(port, 16) == 22:
+                return 2222
+    return 22
