@@ -1,0 +1,210 @@
+"""What happened to one host in a rollout: versions before and after, reboot proof, failures and what was tried."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from patchctl.model.plan import Change, HostPlan
+from patchctl.model.rollout import Event
+
+PROVEN = frozenset({"succeeded", "reboot-pending"})
+"""States in which a new snapshot has shown every planned version in place."""
+
+
+@dataclass(frozen=True, slots=True)
+class ChangeLine:
+    """One package on one host. `result`: verified | installed (reported, not verified) | not-installed | not-planned"""
+
+    package: str
+    arch: str
+    before: str
+    after: str
+    """The version that was reported or verified; the planned one while result is not-installed."""
+    result: str
+    origin: str = ""
+    security: bool | None = None
+    sha256: str = ""
+    pulled: bool = False
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class FailureLine:
+    """One failed attempt: its class and evidence, and what the next attempt did differently."""
+
+    at: float
+    cls: str
+    signature: str
+    message: str
+    evidence: str
+    remedy: str
+    retried: bool
+    adjustments: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class HostDigest:
+    plan: HostPlan
+    state: str
+    message: str
+    counts: str
+    """The limit the host counts against, "" = none."""
+    attempts: int
+    changes: tuple[ChangeLine, ...]
+    started_at: float | None
+    ended_at: float | None
+    boot_ids: tuple[str, ...]
+    """Every boot id seen, oldest first: two or more prove a reboot."""
+    reboot: str
+    """proven | not-needed | pending | unproven | none"""
+    touched: bool | None = None
+    """Whether anything was changed on the host; None = it was begun and never told."""
+    failures: tuple[FailureLine, ...] = field(default=())
+    conffiles: tuple[str, ...] = ()
+    """Configuration files kept although the package brings a new one."""
+    health: tuple[tuple[str, str, str], ...] = ()
+    """(check, before, after): ok | failed | unknown"""
+
+    @property
+    def host(self) -> str:
+        return self.plan.host
+
+
+def digest_host(plan: HostPlan, shown: Mapping[str, Any], events: Sequence[Event]) -> HostDigest:
+    """Bring a host's plan, its entry of the status document and its events together."""
+    state = str(shown.get("state") or plan.skip_state or ("skipped" if plan.skip else "pending"))
+    settled = next((e for e in reversed(events) if e.kind == "host-settled"), None)
+    diagnosis = shown.get("diagnosis") or {}
+    message = str(shown.get("message") or (settled.reason if settled else "") or diagnosis.get("message") or plan.skip)
+    reported = _reported_changes(shown, events)
+    boots = _boot_ids(plan, events)
+    begun = [e.at for e in events if e.kind == "job-intended"]
+    return HostDigest(
+        plan=plan, state=state, message=message, counts=str(settled.data.get("counts", "")) if settled else "",
+        attempts=int(shown.get("attempts") or 0), changes=_change_lines(plan, state, reported),
+        started_at=begun[0] if begun else None, ended_at=settled.at if settled else None, boot_ids=boots,
+        reboot=_reboot_word(state, boots, events), touched=_touched(events), failures=_failures(events),
+        conffiles=_conffiles(events), health=_health(events),
+    )  # fmt: skip
+
+
+def _outcomes(events: Sequence[Event], kind: str) -> list[tuple[str, Mapping[str, Any]]]:
+    """Return (result, data) of every outcome of one kind of job."""
+    return [
+        (str(e.data.get("result")), e.data.get("data") or {})
+        for e in events
+        if e.kind == "job-ended" and e.data.get("kind") == kind
+    ]
+
+
+def _reported_changes(shown: Mapping[str, Any], events: Sequence[Event]) -> list[Mapping[str, Any]]:
+    found = [
+        change
+        for result, data in _outcomes(events, "poll")
+        if result in ("finished", "interrupted")
+        for change in data.get("changes") or ()
+    ]
+    return found if found or not shown.get("changed") else list(shown.get("changes") or ())
+
+
+def _change_lines(plan: HostPlan, state: str, reported: Sequence[Mapping[str, Any]]) -> tuple[ChangeLine, ...]:
+    """Match planned changes with reported ones; several reports of one package (a retry) are first to last."""
+    seen: dict[tuple[str, str], tuple[str, str]] = {}
+    for change in reported:
+        key = (str(change.get("package")), str(change.get("arch") or ""))
+        first = seen.get(key, (str(change.get("from") or ""), ""))[0]
+        seen[key] = (first, str(change.get("to") or ""))
+    lines = []
+    for wanted in plan.changes:
+        found = seen.pop((wanted.package, wanted.arch), None) or seen.pop((wanted.package, ""), None)
+        lines.append(_planned_line(wanted, found, proven=state in PROVEN))
+    removals = set(plan.removals)
+    for (package, arch), (before, after) in sorted(seen.items()):
+        planned = not after and package in removals
+        result = ("verified" if state in PROVEN else "installed") if planned else "not-planned"
+        lines.append(ChangeLine(package, arch, before, after, result, reason="planned removal" if planned else ""))
+    return tuple(lines)
+
+
+def _planned_line(wanted: Change, found: tuple[str, str] | None, *, proven: bool) -> ChangeLine:
+    before, after = found if found is not None else (wanted.from_version, wanted.to_version)
+    if proven:
+        result = "verified"
+    elif found is not None and after == wanted.to_version:
+        result = "installed"
+    else:
+        result, after = "not-installed", wanted.to_version
+    return ChangeLine(
+        wanted.package, wanted.arch, before, after, result, wanted.origin, wanted.security, wanted.sha256,
+        wanted.pulled, wanted.reason,
+    )  # fmt: skip
+
+
+def _touched(events: Sequence[Event]) -> bool | None:
+    """Say whether an attempt changed something: known only when each one that was begun has reported its changes."""
+    begun = {e.data.get("attempt") for e in events if e.kind == "job-intended" and e.data.get("kind") == "start"}
+    ends = [data for result, data in _outcomes(events, "poll") if result in ("finished", "interrupted")]
+    if any(data.get("changes") for data in ends):
+        return True
+    told = [data for data in ends if data.get("changes") is not None]
+    return False if len(told) >= len(begun) else None
+
+
+def _boot_ids(plan: HostPlan, events: Sequence[Event]) -> tuple[str, ...]:
+    found: list[str] = []
+    for event in events:
+        if event.kind == "job-ended":
+            boot_id = str((event.data.get("data") or {}).get("boot_id") or "")
+            if boot_id and (not found or found[-1] != boot_id):
+                found.append(boot_id)
+    if not found and plan.boot_id:
+        found.append(plan.boot_id)
+    return tuple(found)
+
+
+def _reboot_word(state: str, boots: Sequence[str], events: Sequence[Event]) -> str:
+    asked = any(e.kind == "job-intended" and e.data.get("kind") == "reboot" for e in events)
+    if len(boots) > 1:
+        return "proven"
+    if state == "reboot-pending":
+        return "pending"
+    if asked:
+        return "unproven"
+    return "not-needed" if state == "succeeded" else "none"
+
+
+def _failures(events: Sequence[Event]) -> tuple[FailureLine, ...]:
+    found = []
+    for event in events:
+        diagnosis = event.data.get("diagnosis") if event.kind == "host-concluded" else None
+        if diagnosis:
+            found.append(
+                FailureLine(
+                    event.at, str(diagnosis.get("cls", "unknown")), str(diagnosis.get("signature", "")),
+                    str(diagnosis.get("message", "")), str(diagnosis.get("evidence", "")),
+                    str(diagnosis.get("remedy", "")), bool(event.data.get("retry")),
+                    tuple(str(a) for a in event.data.get("adjustments") or ()),
+                )
+            )  # fmt: skip
+    return tuple(found)
+
+
+def _conffiles(events: Sequence[Event]) -> tuple[str, ...]:
+    kept = [str(path) for _, data in _outcomes(events, "poll") for path in data.get("conffiles") or ()]
+    return tuple(dict.fromkeys(kept))
+
+
+def _health(events: Sequence[Event]) -> tuple[tuple[str, str, str], ...]:
+    """Compare the health checks of the first preflight with those of the last verification."""
+    before = [d["health_before"] for _, d in _outcomes(events, "preflight") if d.get("health_before") is not None]
+    after = [d["health_after"] for _, d in _outcomes(events, "verify") if d.get("health_after") is not None]
+    first = _health_words(before[0]) if before else {}
+    last = _health_words(after[-1]) if after else {}
+    return tuple((name, first.get(name, "unknown"), last.get(name, "unknown")) for name in {**first, **last})
+
+
+def _health_words(checks: Sequence[Mapping[str, Any]]) -> dict[str, str]:
+    words = {True: "ok", False: "failed", None: "unknown"}
+    return {f"{c.get('kind', '')} {c.get('target', '')}".strip(): words[c.get("ok")] for c in checks}
