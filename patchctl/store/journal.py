@@ -22,7 +22,7 @@ class StoreJournal:
         self._database = database
 
     def events(self, rollout: str, after: int = 0) -> Sequence[Event]:
-        """Return the events of a rollout with seq > after, in order, as they were written (the fold brings old ones up to date)."""
+        """Return the events of a rollout with seq > after, in order and as they were written."""
         audit = schema.audit
         query = (
             sa.select(audit.c.record).where(audit.c.rollout == rollout, audit.c.seq > after).order_by(audit.c.seq)
