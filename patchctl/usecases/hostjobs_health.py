@@ -1,0 +1,135 @@
+"""Health checks of one host: unit, no_new_failed_units and command on it; tcp and http from the controller.
+
+A check gives {kind, target, ok, detail}; ok is None when it could not be made, which is never good news.
+"""
+
+from __future__ import annotations
+
+import http.client
+import re
+import socket
+import ssl
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+from urllib.parse import urlsplit
+
+from patchctl.model.evidence import OK, Evidence, Probe
+from patchctl.model.hosts import HealthCheck, Host
+from patchctl.model.text import one_line, quote_sh
+
+_BODY = 65536
+_FAILED_UNITS = "systemctl list-units --state=failed --all --plain --no-legend --no-pager"
+
+
+def health_probes(checks: Sequence[HealthCheck]) -> tuple[Probe, ...]:
+    """Return the probes for those checks that are made on the host, named by the check's position."""
+    return tuple(
+        Probe(f"health.{number}", _command(check), root=True, timeout=check.timeout, cap=_BODY)
+        for number, check in enumerate(checks) if check.kind in ("unit", "no_new_failed_units", "command")
+    )
+
+
+def _command(check: HealthCheck) -> str:
+    if check.kind == "unit":
+        return f"systemctl is-active -- {quote_sh(check.target)}"
+    return _FAILED_UNITS if check.kind == "no_new_failed_units" else check.target
+
+
+def check_health(
+    host: Host, checks: Sequence[HealthCheck], evidence: Mapping[str, Evidence],
+    before: Sequence[Mapping[str, Any]] | None = None,
+) -> list[dict[str, Any]]:
+    """Return the outcome of every check in its order: from the evidence of health_probes, and by asking from here.
+
+    `before` holds the outcomes before the change (None = this is before): units that failed then are not new.
+    """
+    outcomes = []
+    for number, check in enumerate(checks):
+        known = _units_before(before)
+        judge = _FROM_HERE.get(check.kind)
+        more: dict[str, Any] = {}
+        if judge is not None:
+            ok, detail = judge(host, check)
+        else:
+            found = evidence.get(f"health.{number}")
+            ok, detail, more = _judge(check, found, known)
+        outcomes.append({"kind": check.kind, "target": check.target, "ok": ok, "detail": one_line(detail), **more})
+    return outcomes
+
+
+def _units_before(before: Sequence[Mapping[str, Any]] | None) -> set[str] | None:
+    """Return the units that failed before, None when this is before or nobody looked then."""
+    found = [check for check in before or () if check.get("kind") == "no_new_failed_units" and "units" in check]
+    return {str(unit) for unit in found[0]["units"]} if found else None
+
+
+def _judge(
+    check: HealthCheck, found: Evidence | None, before: set[str] | None
+) -> tuple[bool | None, str, dict[str, Any]]:
+    if found is None or found.status != OK:
+        return None, (found.reason if found else "not asked") or "no answer", {}
+    output = found.output.strip()
+    if check.kind == "unit":
+        wanted = check.expect or "active"
+        return output == wanted, output or f"exit status {found.rc}", {}
+    if check.kind == "no_new_failed_units":
+        if found.rc != 0:
+            return None, f"systemctl: exit status {found.rc}", {}
+        units = sorted(re.findall(r"^[●*]?\s*(\S+\.\S+)", found.output, re.MULTILINE))
+        new = units if before is None else [unit for unit in units if unit not in before]
+        ok = before is None or not new
+        return ok, ("failed: " + ", ".join(new)) if new else "", {"units": units}
+    ok = found.rc == 0 and (not check.expect or check.expect in found.output)
+    last = output.splitlines()[-1] if output else ""
+    return ok, "" if ok else f"exit status {found.rc}: {last}", {}
+
+
+def _check_tcp(host: Host, check: HealthCheck) -> tuple[bool | None, str]:
+    name, _, port = check.target.rpartition(":")
+    if not port.isdigit():
+        return None, f"{check.target!r} names no port"
+    try:
+        socket.create_connection((name.strip("[]") or host_address(host), int(port)), check.timeout).close()
+    except OSError as error:
+        return False, error.strerror or str(error) or type(error).__name__
+    return True, ""
+
+
+def _check_http(host: Host, check: HealthCheck) -> tuple[bool | None, str]:
+    """GET an address; without a host name in it (https://:443/ping) the host's own is meant. Redirects are not
+    followed. Well means 2xx or 3xx, or `expect`: a status code, or text the body must hold. Certificates are verified
+    against the name in the address, else the host's name.
+    """
+    place = urlsplit(check.target)
+    name = place.hostname or host.name
+    address = place.hostname or host_address(host)
+    secure = place.scheme == "https"
+    path = (place.path or "/") + (f"?{place.query}" if place.query else "")
+    try:
+        port = place.port or (443 if secure else 80)
+        raw = socket.create_connection((address, port), check.timeout)
+        raw.settimeout(check.timeout)
+        with raw:
+            link = ssl.create_default_context().wrap_socket(raw, server_hostname=name) if secure else raw
+            with link:
+                connection = http.client.HTTPConnection(name, port, timeout=check.timeout)
+                connection.sock = link
+                connection.request("GET", path, headers={"User-Agent": "patchctl", "Connection": "close"})
+                answer = connection.getresponse()
+                body = answer.read(_BODY).decode("utf-8", "replace")
+    except (OSError, http.client.HTTPException, ValueError) as error:
+        return False, str(error) or type(error).__name__
+    if check.expect.isdigit():
+        return answer.status == int(check.expect), f"HTTP {answer.status}"
+    ok = 200 <= answer.status < 400 and check.expect in body
+    return ok, f"HTTP {answer.status}" + ("" if check.expect in body else ", without the expected text")
+
+
+_FROM_HERE: dict[str, Callable[[Host, HealthCheck], tuple[bool | None, str]]] = {
+    "tcp": _check_tcp, "http": _check_http,
+}
+
+
+def host_address(host: Host) -> str:
+    """Return where the host is reached from here."""
+    return host.connection.address or host.name

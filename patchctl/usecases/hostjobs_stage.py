@@ -1,0 +1,86 @@
+"""Puts a host's artefacts in place: from its own sources first, then from the controller's cache."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+
+from patchctl.deliver.cache import ArtefactError
+from patchctl.deliver.fetch import Fetcher
+from patchctl.deliver.send import list_staged, read_back, send_artefact
+from patchctl.model.facts import Artefact
+from patchctl.model.plan import HostPlan, Plan
+from patchctl.platforms.contract import Platform
+from patchctl.usecases.hostjobs_visit import RefusedError, Visit
+
+
+@dataclass(frozen=True, slots=True)
+class Staged:
+    """What staging came to. `missing` maps SHA-256 to why it could not be had; empty = all is in place."""
+
+    have: tuple[str, ...] = ()
+    delivered: tuple[str, ...] = ()
+    size: int = 0
+    """Bytes of all artefacts."""
+    missing: dict[str, ArtefactError] = field(default_factory=dict)
+    not_kept: tuple[str, ...] = ()
+    """Artefacts that the host has but the controller could not get a copy of, with the reason."""
+
+
+def artefacts_of(plan: Plan, host_plan: HostPlan) -> tuple[Artefact, ...]:
+    """Return the files a host needs. Raise RefusedError when the plan names none for a change."""
+    found: dict[str, Artefact] = {}
+    for change in host_plan.changes:
+        artefact = plan.artefacts.get(change.sha256)
+        if artefact is None:
+            raise RefusedError(
+                "artefact-unknown", f"the plan names no file for {change.package} {change.to_version}", "plan again"
+            )
+        found[artefact.sha256] = artefact
+    return tuple(found.values())
+
+
+def stage_artefacts(
+    visit: Visit, platform: Platform, artefacts: Sequence[Artefact], directory: str, fetcher: Fetcher, *,
+    seconds: float, adjustments: Sequence[str] = (),
+) -> Staged:
+    """Have every artefact, whole, in `directory` on the host. Raise ArtefactError when that cannot be used, HostError.
+
+    `seconds` bounds each transfer. Adjustments: `refetch` drops what is there, `deliver-from-controller` does not ask
+    the host's own sources.
+    """
+    def run(script: str, stdin: Iterable[bytes] | None, cap: int) -> bytes | None:
+        result = visit.run(script, stdin=stdin, timeout=seconds, cap=cap)
+        return None if result.lost or result.rc is None else result.stdout
+
+    nonce = secrets.token_hex(16)
+    if "refetch" in adjustments:
+        run(f"rm -rf {directory}", None, 65536)
+    have = list_staged(run, directory, artefacts, nonce)
+    if len(have) < len(artefacts) and "deliver-from-controller" not in adjustments:
+        wanted = [artefact for artefact in artefacts if artefact.sha256 not in have]
+        visit.run(platform.download_script(wanted, directory), timeout=seconds)
+        # What the script says is a claim; the hashes are looked at again.
+        have = list_staged(run, directory, artefacts, nonce)
+    delivered: list[str] = []
+    missing: dict[str, ArtefactError] = {}
+    not_kept: list[str] = []
+    for artefact in artefacts:
+        if artefact.sha256 in have:
+            # Kept for later rings: by then the mirror may have moved on.
+            try:
+                fetcher.fetch(artefact, lambda wanted: read_back(run, directory, wanted, nonce))
+            except ArtefactError as error:
+                not_kept.append(error.message)
+            continue
+        try:
+            fetcher.fetch(artefact)
+            send_artefact(run, directory, artefact, fetcher.cache, nonce)
+            delivered.append(artefact.sha256)
+        except ArtefactError as error:
+            missing[artefact.sha256] = error
+    return Staged(
+        tuple(a.sha256 for a in artefacts if a.sha256 not in missing), tuple(delivered),
+        sum(a.size for a in artefacts), missing, tuple(not_kept),
+    )

@@ -1,0 +1,57 @@
+"""Judges a host after the change: are the planned versions in place, is nothing broken. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+from patchctl.model.facts import HostFacts
+from patchctl.model.fingerprint import list_differences
+from patchctl.model.plan import Change, HostPlan
+
+
+def list_pending(plan: HostPlan, facts: HostFacts) -> list[str]:
+    """Return the planned changes that are not in place, as `openssl 3.0.1 -> 3.0.2 (found 3.0.1)`; removals too."""
+    versions: dict[str, set[str]] = {}
+    for package in facts.packages or ():
+        if package.status == "installed":
+            versions.setdefault(package.name, set()).add(package.version)
+    pending = []
+    for change in plan.changes:
+        found = versions.get(change.package, set())
+        if change.to_version not in found:
+            seen = "+".join(sorted(found)) or "not installed"
+            pending.append(f"{change.package} {change.from_version or 'new'} -> {change.to_version} (found {seen})")
+    pending.extend(f"{name} -> removed (still there)" for name in plan.removals if name.partition(":")[0] in versions)
+    return pending
+
+
+def all_in_place(plan: HostPlan, found: Mapping[str, set[str]]) -> bool:
+    """Say whether nothing is left to change on a host with these versions by package."""
+    return all(found.get(change.package) == {change.to_version} for change in plan.changes) and not any(
+        name.partition(":")[0] in found for name in plan.removals
+    )
+
+
+def list_changed(changes: Sequence[Change], output: str, *, again: bool) -> list[str]:
+    """Return where a host differs from what the plan starts from.
+
+    `again`: an earlier attempt of this rollout may have put part of the changes in place; those are as planned.
+    """
+    found = read_versions(output)
+    expected = [
+        replace(change, from_version=change.to_version)
+        if again and change.to_version in found.get(change.package, set()) else change
+        for change in changes
+    ]
+    return list_differences(expected, output)
+
+
+def read_versions(output: str) -> dict[str, set[str]]:
+    """Read a fingerprint probe's `package:arch version` lines into versions by package name."""
+    found: dict[str, set[str]] = {}
+    for line in output.splitlines():
+        name, _, version = line.strip().partition(" ")
+        if version:
+            found.setdefault(name.partition(":")[0], set()).add(version.strip())
+    return found
