@@ -25,7 +25,15 @@ FILE_NAME: Final = "patchctl.yaml"
 SYSTEM_FOLDER: Final = Path("/etc/patchctl")
 DEFAULT_FORKS: Final = 50
 _PATHS: Final = ("known_hosts", "ssh_config", "reports", "policies", "baselines")
-KEYS: Final = ("inventory", "state", "forks", "timeout", *_PATHS, "smtp", "vault_password")
+KEYS: Final = ("inventory", "state", "forks", "timeout", *_PATHS, "smtp", "vault_password", "discovery")
+
+
+@dataclass(frozen=True, slots=True)
+class Discovery:
+    """Networks that a sweep may touch (empty: those it is asked for), and what it must never touch."""
+
+    allow: tuple[str, ...] = ()
+    exclude: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +57,7 @@ class Settings:
     smtp: str = "localhost"
     vault_password: SecretRef | None = None
     """Where the password of Ansible Vault files can be had."""
+    discovery: Discovery = Discovery()
     origins: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -72,6 +81,8 @@ def load_settings(
     if findings.problems:
         raise DocumentsError(findings.sorted())
     for key in KEYS:
+        if key == "discovery":  # what may be touched is said in a file that can be reviewed, not in a variable
+            continue
         variable = f"PATCHCTL_{key.upper()}"
         if env.get(variable):
             chosen[key] = _from_text(key, env[variable], variable, cwd)
@@ -122,6 +133,8 @@ def _in_folder(key: str, value: Any, folder: Path, origin: str) -> object:
         return _join(folder, value)
     if key == "state":
         return resolve_state(value, folder)
+    if key == "discovery":
+        return Discovery(tuple(value.allow or ()), tuple(value.exclude or ()))
     if key == "vault_password":
         scheme, _, rest = str(value).partition(":")
         return SecretRef(scheme, str(_join(folder, rest)) if scheme == "file" else rest, origin)
@@ -171,6 +184,7 @@ def _settings(project: Path, chosen: Mapping[str, Any], origins: Mapping[str, st
         "known_hosts": project / ".patchctl" / "known_hosts",
         "reports": project / "reports", "policies": project / "policies", "baselines": project / "baselines",
         "forks": DEFAULT_FORKS, "timeout": None, "ssh_config": None, "smtp": "localhost", "vault_password": None,
+        "discovery": Discovery(),
     }
     values: dict[str, Any] = {**default, **chosen}
     return Settings(project=project, origins={key: origins.get(key, "default") for key in KEYS}, **values)

@@ -21,6 +21,13 @@ Forks = Annotated[
 ]
 
 
+class DiscoverySection(Strict):
+    """What `patchctl discover` may sweep."""
+
+    allow: Texts | None = Field(default=None, description="networks that may be swept; others are refused")
+    exclude: Texts | None = Field(default=None, description="networks, addresses and names that are never touched")
+
+
 class SettingsFile(Strict):
     """Settings of a project, a user or a system."""
 
@@ -35,3 +42,4 @@ class SettingsFile(Strict):
     baselines: Text | None = None
     smtp: Text | None = Field(default=None, description="mail server, host[:port]")
     vault_password: Secret | None = Field(default=None, description="where the Ansible Vault password can be had")
+    discovery: DiscoverySection | None = None
