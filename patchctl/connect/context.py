@@ -1,0 +1,23 @@
+"""What every transport is given: the inventory, host keys, ssh_config, secrets. Shared by all threads."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from patchctl.connect.contract import SecretResolver
+from patchctl.connect.endpoint import Endpoint
+from patchctl.connect.known_hosts import KnownHosts
+from patchctl.model.hosts import Host
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    endpoint: Callable[[Host], Endpoint]
+    """Completes a host's connection settings. Raises UsageError for settings that cannot work."""
+    known_hosts: Callable[[Endpoint], KnownHosts]
+    """The host keys known for connections to that endpoint."""
+    secrets: SecretResolver
+    ssh_config: str = ""
+    """Path of the ssh_config to use instead of the user's and the system's ("" = those)."""
+    known_hosts_files: tuple[str, ...] = ()

@@ -1,0 +1,121 @@
+"""What sudo, su and doas say (in the C locale) when they refuse, and what that means. Pure.
+
+Texts from sudo 1.8-1.9 and sudo-rs, util-linux and shadow su, OpenDoas 6.8, Linux-PAM's pam_faillock and pam_unix.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Literal, overload
+
+from patchctl.model.errors import PrivilegeError
+from patchctl.model.text import one_line
+
+
+@dataclass(frozen=True, slots=True)
+class _Refusal:
+    pattern: re.Pattern[str]
+    code: str
+    """Without the method's prefix: password-wrong, denied ..."""
+    message: str
+    hint: str
+
+
+def _refusal(pattern: str, code: str, message: str, hint: str) -> _Refusal:
+    return _Refusal(re.compile(pattern, re.IGNORECASE | re.MULTILINE), code, message, hint)
+
+
+# The first match wins: a locked account also says "incorrect password".
+_REFUSALS = (
+    _refusal(
+        r"account is locked|account locked|account (?:has been )?temporarily locked|too many authentication failures",
+        "locked", "the account is locked after failed passwords (pam_faillock)",
+        "unlock it with: faillock --user USER --reset; then correct the password's source",
+    ),
+    _refusal(
+        r"password (?:has )?expired|account (?:has )?expired|account validation failure|password change required|"
+        r"required to change your password|new password:",
+        "password-expired", "the password or the account has expired", "set a new password on the host",
+    ),
+    _refusal(
+        r"is not in the sudoers|is not allowed to (?:execute|run)|may not run sudo|i'm sorry .* i'm afraid i can't do|"
+        r"^doas: operation not permitted|permission denied \(?.*wheel|su: permission denied",
+        "denied", "the login user may not become root this way",
+        "allow it in the host's sudoers or doas.conf, or set another user or become method",
+    ),
+    _refusal(
+        r"a password is required|no tty present and no askpass|a terminal is required to read the password|"
+        r"interactive authentication is required|doas: authentication required",
+        "password-missing", "a password is asked for and none is configured",
+        "set become: {password: ...}, or allow NOPASSWD for this user",
+    ),
+    _refusal(
+        r"sorry, try again|incorrect password attempt|authentication failure|doas: authentication failed|"
+        r"incorrect authentication attempt|su: authentication failure|maximum \d+ incorrect",
+        "password-wrong", "the password was refused; it was sent once and is not tried again in this run",
+        "correct the become password's source",
+    ),
+    _refusal(
+        r"(?:env|exec).*(?:sudo|su|doas)\W.*(?:no such file|not found|permission denied)|(?:sudo|su|doas): not found",
+        "missing", "not installed, or not executable for this user",
+        "set become: {method: sudo | su | doas | none} to what the host has",
+    ),
+    _refusal(
+        r"effective uid is not 0|must be owned by uid 0|nosuid|no new privileges|must be setuid root",
+        "broken", "cannot work on this host", "check its file mode and the mount options of its file system",
+    ),
+    _refusal(
+        r"parse error|syntax error|no valid sudoers|unable to (?:open|stat|read) .*sudoers|doas is not enabled",
+        "broken", "its configuration is broken or missing on the host", "check it with visudo -c (doas -C)",
+    ),
+    _refusal(
+        r"unknown user|user .* does not exist|does not exist or the user entry", "user-unknown",
+        "the become user does not exist on the host", "set become: {user: root}",
+    ),
+)
+
+
+@overload
+def explain_refusal(
+    method: str, said: str, where: str, *, sent: bool, status: int | None, final: Literal[True] = True
+) -> PrivilegeError: ...
+
+
+@overload
+def explain_refusal(
+    method: str, said: str, where: str, *, sent: bool, status: int | None, final: Literal[False]
+) -> PrivilegeError | None: ...
+
+
+def explain_refusal(
+    method: str, said: str, where: str, *, sent: bool, status: int | None, final: bool = True
+) -> PrivilegeError | None:
+    """Given what `method` (sudo, su, doas) printed, return the error it means.
+
+    sent: whether a password was sent. final: the command has ended; otherwise None when nothing is recognised.
+    """
+    for refusal in _REFUSALS:
+        if not refusal.pattern.search(said):
+            continue
+        code = refusal.code
+        if code == "password-wrong" and not sent:
+            code, found = "password-missing", _by_code("password-missing")
+        else:
+            found = refusal
+        shown = one_line(said[-400:], 200)
+        return PrivilegeError(
+            f"{method}-{code}", f"{where}: {method}: {found.message}" + (f" ({shown})" if shown else ""), found.hint
+        )
+    if not final:
+        return None
+    shown = one_line(said[-600:], 300) or "it said nothing"
+    exited = f", exit {status}" if status is not None else ""
+    return PrivilegeError(
+        f"{method}-failed", f"{where}: {method} did not start the root shell{exited}: {shown}",
+        f"try it by hand as the login user: {method} ... /bin/sh -c id",
+    )
+
+
+def _by_code(code: str) -> _Refusal:
+    return next(refusal for refusal in _REFUSALS if refusal.code == code)
