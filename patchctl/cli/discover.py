@@ -54,8 +54,8 @@ def command(
     from patchctl.discover.draft import draft_inventory
     from patchctl.documents.inventories import load_inventory
     from patchctl.documents.settings import load_settings
+    from patchctl.usecases.atomic import write_atomically
     from patchctl.usecases.discover import DiscoveryRequest, discover, known_hosts_files, made_line, prepare_scope
-    from patchctl.usecases.files import write_new
 
     settings = load_settings({"inventory": inventory}, Path.cwd(), os.environ)
     request = DiscoveryRequest(
@@ -87,7 +87,7 @@ def command(
     if not (quiet and all(d.state == "managed" for d in devices)):
         emit(_document(devices), output)
     if out is not None:
-        write_new(out, draft_inventory(devices, made_line(request)))
+        write_atomically(out, draft_inventory(devices, made_line(request)).encode(), mode=0o644)
         print(f"wrote {out}: review it, then move the hosts into your inventory", file=sys.stderr)
 
 
