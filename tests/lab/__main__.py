@@ -97,14 +97,15 @@ def parser() -> argparse.ArgumentParser:
         command = sub.add_parser(name, help=text)
         command.add_argument("host")
         command.add_argument("words", nargs=argparse.REMAINDER, metavar="COMMAND")
-    fault = sub.add_parser("fault", help="make a fault, or clear all of a host",
-                           formatter_class=argparse.RawDescriptionHelpFormatter,
-                           epilog="\n".join(f"  {name + ' ' + words:36}{text}" for name, (words, text) in FAULTS.items()))
+    listed = "\n".join(f"  {name + ' ' + words:36}{text}" for name, (words, text) in FAULTS.items())
+    fault = sub.add_parser("fault", help="make a fault, or clear all of a host", epilog=listed,
+                           formatter_class=argparse.RawDescriptionHelpFormatter)
     fault.add_argument("host")
     fault.add_argument("fault", choices=[*FAULTS, "clear"], metavar="FAULT")
     fault.add_argument("arguments", nargs="*")
-    for name, text in (("reboot", "and wait for the new boot id"), ("off", "shut down cleanly"), ("kill", "pull the plug"),
-                       ("start", "boot again"), ("cut", "drop all packets"), ("mend", "let packets through again")):
+    power = {"reboot": "and wait for the new boot id", "off": "shut down cleanly", "kill": "pull the plug",
+             "start": "boot again", "cut": "drop all packets", "mend": "let packets through again"}
+    for name, text in power.items():
         sub.add_parser(name, help=text).add_argument("host")
     return top
 

@@ -122,7 +122,8 @@ class Base:
         """Return the layer with lists of the machine's own mirror, at most LIVE_LISTS_AGE old."""
         mirror = find_mirror()
         fresh = lambda layer: time.time() - layer.stat().st_mtime < LIVE_LISTS_AGE  # noqa: E731
-        return self._lists(f"live-{_digest(mirror.sources(), mirror.settings)}", mirror.sources(), mirror.settings, fresh)
+        name = f"live-{_digest(mirror.sources(), mirror.settings)}"
+        return self._lists(name, mirror.sources(), mirror.settings, fresh)
 
     def _lists(self, name: str, sources: str, settings: str, fresh: Callable[[Path], bool]) -> Path:
         with locked(self.folder / f"lists-{name}.lock"):
@@ -189,7 +190,8 @@ def get_base(say: Say = _say_nothing) -> Base:
 def _bootstrap(folder: Path, mirror: Mirror) -> None:
     part = folder.with_suffix(".part")
     shutil.rmtree(part, ignore_errors=True)
-    run("debootstrap", "--variant=minbase", f"--include={','.join(BOOTSTRAP)}", SUITE, part, mirror.debian, timeout=1800)
+    included = f"--include={','.join(BOOTSTRAP)}"
+    run("debootstrap", "--variant=minbase", included, SUITE, part, mirror.debian, timeout=1800)
     part.rename(folder)
 
 

@@ -50,6 +50,8 @@ def make(host: LabHost, name: str, *arguments: str) -> None:
     if name == "wrong-host-key":
         host.make_host_key()  # known_hosts of the lab keeps the old one
         host.exec("systemctl restart ssh")
+    if name in ("wrong-host-key", "chatty"):
+        host.wait(30)  # sshd closes its port for a moment when it is reloaded
 
 
 def clear(host: LabHost) -> None:
@@ -57,6 +59,7 @@ def clear(host: LabHost) -> None:
     _limit_cpu(host, 0)
     host.mend()
     host.exec(_script(), "clear", timeout=300)
+    host.wait(30)
     host.lab.save()
 
 

@@ -95,7 +95,8 @@ class LabHost:
             path.unlink(missing_ok=True)
         run("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", self.name, "-f", key)
         names = f"{self.name},{self.address}"
-        run("ssh-keygen", "-q", "-s", self.lab.base.host_ca, "-I", self.name, "-h", "-n", names, key.with_suffix(".pub"))
+        run("ssh-keygen", "-q", "-s", self.lab.base.host_ca, "-I", self.name, "-h", "-n", names,
+            key.with_suffix(".pub"))
 
     def known_hosts_line(self) -> str:
         where = self.address if self.port == 22 else f"[{self.address}]:{self.port}"
@@ -110,8 +111,9 @@ class LabHost:
         script = Path(__file__).with_name("supervisor.sh")
         groups = make_cgroup(self.cgroup)
         subprocess.run(
-            ["setsid", "-f", "sh", str(script), str(self.root), self.name, str(self.log), *map(str, groups)], check=True,
-            stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, timeout=10, env={"PATH": PATH},
+            ["setsid", "-f", "sh", str(script), str(self.root), self.name, str(self.log), *map(str, groups)],
+            stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=True, timeout=10,
+            env={"PATH": PATH},
         )
 
     def wait(self, patience: float = 120) -> None:
@@ -197,11 +199,12 @@ class LabHost:
 
     def exec_argv(self, command: str, *arguments: str) -> list[str]:
         """Return the command line that runs sh text as root in the host without ssh."""
-        return ["nsenter", "-t", str(self._init()), "-m", "-u", "-i", "-p", "--", "env", "-i", "HOME=/root", "LANG=C.UTF-8",
-                f"PATH={PATH}", "sh", "-c", command, "sh", *arguments]
+        environment = ["env", "-i", "HOME=/root", "LANG=C.UTF-8", f"PATH={PATH}"]
+        return ["nsenter", "-t", str(self._init()), "-m", "-u", "-i", "-p", "--", *environment,
+                "sh", "-c", command, "sh", *arguments]
 
     def exec(self, command: str, *arguments: str, check: bool = True, timeout: float = 120) -> str:
-        """Run sh text as root in the host without ssh; return its stdout. A failure is a LabError unless check=False."""
+        """Run sh text as root in the host without ssh; return its stdout. With check, a failure raises LabError."""
         words = self.exec_argv(command, *arguments)
         try:
             done = subprocess.run(words, stdin=subprocess.DEVNULL, capture_output=True, text=True, errors="replace",
@@ -209,7 +212,8 @@ class LabHost:
         except subprocess.TimeoutExpired as error:
             raise LabError(f"{self.name}: no end after {timeout:.0f} s: {command[:200]}") from error
         if check and done.returncode:
-            raise LabError(f"{self.name}: exit {done.returncode}: {command[:200]}: {(done.stderr or done.stdout)[-800:]}")
+            said = (done.stderr or done.stdout)[-800:]
+            raise LabError(f"{self.name}: exit {done.returncode}: {command[:200]}: {said}")
         return done.stdout
 
     def ssh_argv(self, user: str = "ops") -> list[str]:

@@ -48,9 +48,9 @@ def cgroup_processes(name: str) -> set[int]:
     """Return the process ids in a group of ours and below it."""
     found: set[int] = set()
     for root in cgroup_roots():
-        for procs in (root / name).glob("**/cgroup.procs"):
+        for folder, _, _ in os.walk(root / name):
             try:
-                found |= {int(pid) for pid in procs.read_text().split()}
+                found |= {int(pid) for pid in Path(folder, "cgroup.procs").read_text().split()}
             except OSError:
                 continue  # the group went away, or is one that cannot hold processes
     return found - {0, os.getpid()}
@@ -61,7 +61,7 @@ def remove_cgroup(name: str) -> None:
     for root in cgroup_roots():
         for folder, _, _ in os.walk(root / name, topdown=False):
             try:
-                os.rmdir(folder)
+                Path(folder).rmdir()
             except OSError:
                 continue  # a dying process still holds it: the next cleaning takes it
 

@@ -144,7 +144,8 @@ class Lab:
     def __enter__(self) -> Lab:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None,
+                 trace: TracebackType | None) -> None:
         self.close()
 
     @staticmethod
@@ -156,7 +157,7 @@ class Lab:
 
     def inventory_yaml(self, hosts: Iterable[LabHost] | None = None, user: str = "ops",
                        sites: Mapping[str, Sequence[LabHost]] | None = None, extra: str = "") -> str:
-        """Return an inventory in patchctl's YAML: all hosts in group `lab`, and a group with a site for each of sites."""
+        """Return an inventory in patchctl's YAML: all hosts in group `lab`; a group and a site for each of sites."""
         chosen = self.hosts if hosts is None else list(hosts)
         lines = ["defaults:", f"  user: {user}", f"  port: {self.port}", f"  keys: [{self.key}]"]
         if sites:

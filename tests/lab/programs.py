@@ -19,11 +19,12 @@ def run(*command: object, timeout: float = 600, stdin: str | None = None, env: d
     words = [str(c) for c in command]
     try:
         done = subprocess.run(
-            words, input=stdin, stdin=None if stdin is not None else subprocess.DEVNULL, capture_output=True, text=True,
-            errors="replace", timeout=timeout, check=False, cwd=cwd, env={**os.environ, "PATH": PATH, "LC_ALL": "C", **(env or {})},
+            words, input="" if stdin is None else stdin, capture_output=True, text=True, errors="replace", check=False,
+            timeout=timeout, cwd=cwd, env={**os.environ, "PATH": PATH, "LC_ALL": "C", **(env or {})},
         )
     except subprocess.TimeoutExpired as error:
         raise LabError(f"{' '.join(words)[:200]}: no end after {timeout:.0f} s") from error
     if done.returncode:
-        raise LabError(f"{' '.join(words)[:200]}: exit {done.returncode}: {(done.stderr or done.stdout)[-1500:].strip()}")
+        said = (done.stderr or done.stdout)[-1500:].strip()
+        raise LabError(f"{' '.join(words)[:200]}: exit {done.returncode}: {said}")
     return done.stdout

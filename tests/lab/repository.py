@@ -40,7 +40,8 @@ def _gpg(home: Path, *arguments: object) -> None:
     try:
         run("gpg", "--homedir", home, "--batch", "--yes", "--quiet", "--passphrase", "", *arguments, timeout=60)
     finally:  # the agent that gpg starts would stay for ever
-        subprocess.run(["gpgconf", "--homedir", str(home), "--kill", "all"], check=False, capture_output=True, timeout=30)
+        subprocess.run(["gpgconf", "--homedir", str(home), "--kill", "all"], check=False, capture_output=True,
+                       timeout=30)
 
 
 class Repository:
@@ -56,10 +57,11 @@ class Repository:
 
     def define(self, archive: str, suite: str, fields: Mapping[str, str], only: Iterable[str] | None = None,
                extra: Mapping[str, str] | None = None) -> None:
-        """Say that a suite exists: Release fields, which packages of the pool it lists, extra index lines by package."""
+        """Say that a suite exists: Release fields, which packages of the pool it lists, index lines to add to them."""
         (self.folder / archive / "pool").mkdir(parents=True, exist_ok=True)
         suites = self._suites(archive)
-        suites[suite] = {"fields": dict(fields), "only": sorted(only) if only is not None else None, "extra": extra or {}}
+        listed = sorted(only) if only is not None else None
+        suites[suite] = {"fields": dict(fields), "only": listed, "extra": extra or {}}
         (self.folder / archive / "suites.json").write_text(json.dumps(suites, indent=1))
 
     def _suites(self, archive: str) -> dict[str, Suite]:
@@ -132,7 +134,8 @@ class Repository:
     def sources(self, address: str, suites: Iterable[tuple[str, str]]) -> str:
         """Return the text of a .sources file for (archive, suite) pairs."""
         return "\n".join(
-            f"Types: deb\nURIs: http://{address}:{PORT}/{archive}\nSuites: {suite}\nComponents: main\nSigned-By: {KEYRING}\n"
+            f"Types: deb\nURIs: http://{address}:{PORT}/{archive}\nSuites: {suite}\nComponents: main\n"
+            f"Signed-By: {KEYRING}\n"
             for archive, suite in suites
         )
 
@@ -142,7 +145,7 @@ class Repository:
         if self.running():
             return
         groups = make_cgroup(self.group)
-        enter = "for g in \"$@\"; do [ \"$g\" != -- ] || break; echo $$ > $g/cgroup.procs; shift; done; shift; exec \"$@\""
+        enter = 'while [ "$1" != -- ]; do echo $$ > "$1/cgroup.procs"; shift; done; shift; exec "$@"'
         server = Path(__file__).with_name("server.py")
         subprocess.run(
             ["setsid", "-f", "sh", "-c", enter, "sh", *map(str, groups), "--", sys.executable, "-I", str(server),
