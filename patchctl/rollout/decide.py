@@ -14,7 +14,7 @@ from collections.abc import Iterator, Sequence
 from patchctl.model.plan import HostPlan
 from patchctl.model.rollout import BLOCKED, SUCCEEDED
 from patchctl.rollout.actions import Action, Draft, Finish, Record, RunJob, Surroundings, WakeAt
-from patchctl.rollout.gates import Gate, check_max_down, check_ring, check_window, count_down, crossed_limit, is_down
+from patchctl.rollout.gates import Gate, check_max_down, check_ring, check_window, count_down, find_halt, is_down
 from patchctl.rollout.state import ABORTED, COMPLETED, PLANNED, RUNNING, HostProgress, RolloutState
 from patchctl.rollout.steps import Case, begin, next_step, settle
 
@@ -29,10 +29,10 @@ def decide(state: RolloutState, now: float, around: Surroundings = Surroundings(
     if state.status == COMPLETED:
         return (Finish(),)
     if state.status == RUNNING:
-        use = crossed_limit(state)
-        if use is not None:
-            data = {"limit": use.name, "count": use.count, "total": use.total, "budget": use.budget}
-            return (Record((Draft("rollout-halted", data=data, reason=str(use)),)),)
+        halt = find_halt(state)
+        if halt is not None:
+            data = {"by": halt.name, "count": halt.count}
+            return (Record((Draft("rollout-halted", data=data, reason=halt.reason),)),)
     index = current_ring(state)
     if index is None and state.status == RUNNING:
         return (Record((Draft("rollout-completed", data=summarize(state)),)),)

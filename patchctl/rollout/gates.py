@@ -1,19 +1,20 @@
 """Gates: what must hold before a ring opens or a host is begun, each with its reason in words.
 
-Limits are budgets over the hosts that the plan touches: reaching one is allowed, crossing it halts. A ring opens when
-the ring before has soaked, its approval is recorded and its window is open. A host is begun in its ring's window up to
-the cutoff: the smaller of `limits.host_time` and a quarter of the opening before it closes, so that work that has
-begun can normally end inside. Work that is under way is never cut off by a window.
+Limits are budgets over the hosts that the plan touches: reaching one is allowed, crossing it halts. So does a ring
+that went badly and proved nothing. A ring opens when the ring before has soaked, its approval is recorded and its
+window is open. A host is begun in its ring's window up to the cutoff: the smaller of `limits.host_time` and a quarter
+of the opening before it closes, so that work that has begun can normally end inside. Work that is under way is never
+cut off by a window.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from patchctl.model.plan import HostPlan
-from patchctl.model.rollout import FAILED, IN_DOUBT, INTERRUPTED, UNREACHABLE
+from patchctl.model.rollout import FAILED, IN_DOUBT, INTERRUPTED, LATE, REBOOT_PENDING, SUCCEEDED, UNREACHABLE
 from patchctl.model.units import resolve_budget
 from patchctl.rollout.state import HostProgress, RingProgress, RolloutState
 from patchctl.rollout.windows import openings, parse_window
@@ -21,6 +22,8 @@ from patchctl.rollout.windows import openings, parse_window
 LIMITS = ("errors", "unreachable", "changed")
 DOWN_STATES = frozenset({FAILED, IN_DOUBT, INTERRUPTED, UNREACHABLE})
 """Settled hosts that count as down for max_down: nobody has shown that they serve."""
+
+PROVEN_STATES = frozenset({SUCCEEDED, LATE, REBOOT_PENDING})
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,12 +69,39 @@ def measure_limits(state: RolloutState) -> tuple[LimitUse, ...]:
     return tuple(LimitUse(name, counts[name], total, resolve_budget(budgets[name], total)) for name in LIMITS)
 
 
-def crossed_limit(state: RolloutState) -> LimitUse | None:
-    """Return a limit that is crossed beyond what a person acknowledged when resuming, or None."""
-    for use in measure_limits(state):
-        if use.crossed and use.count > state.acknowledged.get(use.name, -1):
-            return use
+@dataclass(frozen=True, slots=True)
+class Halt:
+    """Why nothing new may start until a person says so. `name` and `count` are what a resume acknowledges."""
+
+    name: str
+    count: int
+    reason: str
+
+
+def find_halt(state: RolloutState) -> Halt | None:
+    """Return why the rollout must halt now, beyond what a person acknowledged, or None."""
+    for halt in _halts(state):
+        if halt.count > state.acknowledged.get(halt.name, 0):
+            return halt
     return None
+
+
+def acknowledge(state: RolloutState) -> dict[str, int]:
+    """Return what a person who resumes now has seen: for every reason to halt, its count."""
+    return {**state.acknowledged, **{halt.name: halt.count for halt in _halts(state)}}
+
+
+def _halts(state: RolloutState) -> Iterator[Halt]:
+    for use in measure_limits(state):
+        if use.crossed:
+            yield Halt(use.name, use.count, str(use))
+    for index, ring in enumerate(state.rings[:-1]):
+        if ring.finished_at is None or state.rings[index + 1].opened_at is not None:
+            continue
+        hosts = [host for _, host in state.ring_hosts(index)]
+        bad = sum(1 for host in hosts if host.counts)
+        if bad and not any(host.state in PROVEN_STATES for host in hosts):
+            yield Halt(f"ring {ring.name}", bad, f"ring {ring.name} proved nothing: none of its hosts succeeded")
 
 
 def check_ring(state: RolloutState, index: int, now: float) -> Gate:

@@ -25,6 +25,8 @@ _STATE_OF_JOB = {
     "preflight": PREFLIGHT, "stage": STAGING, "start": APPLYING, "poll": APPLYING, "reboot": REBOOTING,
     "boot": REBOOTING, "verify": VERIFYING, "cleanup": VERIFYING,
 }
+LOOKS = ("poll", "boot")
+"""Job kinds that only look: their intents, and outcomes that tell nothing new, are not written to the journal."""
 _NO_PROGRESS = ("running", "waiting", "unreachable", "failed")
 
 
@@ -34,7 +36,7 @@ def fold_host(host: HostProgress, event: Event) -> HostProgress:
     if event.kind == "job-intended":
         return _fold_intent(host, event)
     if event.kind == "job-ended":
-        return _fold_outcome(host, event) if data["job"] == host.job else host
+        return _fold_outcome(host, event) if _is_awaited(host, data) else host
     if event.kind == "controller-took-over":
         return _orphan(host, event.at)
     if event.kind == "host-postponed":
@@ -53,6 +55,11 @@ def fold_host(host: HostProgress, event: Event) -> HostProgress:
         host, state=data["state"], message=event.reason, counts=data.get("counts", ""), settled=True, job="",
         job_kind="", conclusion=None, ended_at=event.at, last=None, tries=0,
     )
+
+
+def _is_awaited(host: HostProgress, data: Mapping[str, Any]) -> bool:
+    """Whether an outcome belongs to the job that is out. The intent of a look is not in the journal, only its news."""
+    return data["job"] == host.job or (not host.job and data["kind"] in LOOKS and data["attempt"] == host.attempt)
 
 
 def _fold_intent(host: HostProgress, event: Event) -> HostProgress:

@@ -15,7 +15,7 @@ from patchctl.model.plan import Plan
 from patchctl.model.rollout import EVENT_VERSION, SKIPPED, Event, HostJob, JobOutcome
 from patchctl.rollout.actions import Draft
 from patchctl.rollout.document import to_document
-from patchctl.rollout.hostfold import fold_host
+from patchctl.rollout.hostfold import LOOKS, fold_host
 from patchctl.rollout.state import (
     ABORTED,
     COMPLETED,
@@ -43,8 +43,6 @@ Upcaster = Callable[[Event], Event]
 UPCASTERS: Mapping[tuple[str, int], Upcaster] = {}
 """(kind, version) -> a function that returns the event as the next version writes it."""
 
-LOOKS = ("poll", "boot")
-"""Job kinds that only look: their intents, and outcomes that tell nothing new, are not written to the journal."""
 _SAME_NEWS = ("running", "waiting", "unreachable")
 
 
@@ -121,7 +119,10 @@ def intent_draft(job: HostJob, attempt_number: int) -> Draft:
 
 def outcome_draft(host: HostProgress, outcome: JobOutcome) -> Draft:
     """Return the event for what a job gave. A look that tells nothing new stays out of the journal."""
-    data: dict[str, Any] = {"job": outcome.job, "kind": outcome.kind, "result": outcome.result, "data": outcome.data}
+    data: dict[str, Any] = {
+        "job": outcome.job, "kind": outcome.kind, "attempt": outcome.attempt, "result": outcome.result,
+        "data": outcome.data,
+    }
     if outcome.error is not None:
         error = outcome.error
         data["error"] = {

@@ -150,11 +150,17 @@ def _after_poll(case: Case) -> Action:
 
 
 def _after_reboot(case: Case) -> Action:
-    if case.last.result == "rebooted":
-        return _run(case.state, case.host, "verify")
-    if case.last.result == "failed":
-        return _fail(case)
-    return _look(case, "boot", case.last.at + (_BOOT_DELAYS[0] if case.last.id else 0.0))
+    last, host = case.last, case.host
+    if last.result == "rebooted":
+        return _run(case.state, host, "verify")
+    if last.result != "failed":
+        return _look(case, "boot", last.at + (_BOOT_DELAYS[0] if last.id else 0.0))
+    if last.error is not None and "veto" in last.error.code:
+        return _conclude(case, REBOOT_PENDING, f"reboot refused: {_said(case, 'vetoed')}")
+    if host.tries < REACH_TRIES:
+        return _look(case, "reboot", last.at + _REQUEST_AGAIN)
+    message = f"the host refuses to reboot: {_said(case, 'no reason given')}"
+    return _fail_with(case, Diagnosis("reboot", "reboot-refused", _said(case, ""), message))
 
 
 def _after_boot(case: Case) -> Action:

@@ -1,0 +1,1 @@
+"""Journal, decisions, gates, diagnosis: pure functions, tested without the loop."""

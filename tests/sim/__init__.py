@@ -1,0 +1,1 @@
+"""The rollout loop under a virtual clock: simulated hosts, links, crashes and rivals, all from one seed."""
