@@ -1,0 +1,250 @@
+"""What happens on one host: exact changes, what they pull in, whether a reboot is expected, or why nothing may. Pure.
+
+What is not known blocks: a host whose pending updates, dependencies or file hashes are unknown is `blocked` with the
+reason, never "nothing to do".
+"""
+
+from __future__ import annotations
+
+import fnmatch
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, time, timedelta, tzinfo
+
+from patchctl.model.errors import HostFailure
+from patchctl.model.facts import Artefact, HostFacts, Update
+from patchctl.model.fingerprint import planned_fingerprint
+from patchctl.model.hosts import Freeze, Host
+from patchctl.model.plan import Change, HostPlan
+from patchctl.model.policy import Approval, Policy
+from patchctl.model.rollout import BLOCKED, FROZEN, UNREACHABLE
+
+REBOOT_PACKAGES = (
+    "linux-image*", "linux-generic*", "linux-virtual*", "kernel", "kernel-core", "kernel-default", "linux-lts",
+    "linux-virt", "libc6", "glibc", "musl", "systemd", "dbus", "dbus-daemon", "dbus-broker", "intel-microcode",
+    "amd64-microcode", "microcode_ctl",
+)  # fmt: skip
+"""Packages whose update is in use by every process or only from the next boot on."""
+
+Judge = Callable[[Host, Update], Approval]
+"""Given a host and one of its updates, return what the policy says."""
+
+
+@dataclass(frozen=True, slots=True)
+class Survey:
+    """What is known about one host when planning."""
+
+    facts: HostFacts | HostFailure | None = None
+    """None = never looked at."""
+    platform: str = ""
+    """"" = no platform reads this system."""
+    resolution: HostFacts | HostFailure | None = None
+    """Answer of the host to resolve_probe for the approved updates, where it was asked."""
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """A host's updates, split by what the policy says."""
+
+    approved: tuple[tuple[Update, Approval], ...]
+    refused: tuple[tuple[Update, Approval], ...]
+    """Everything else: pending, deferred, rejected, held, phased, kept back."""
+    pulled: tuple[tuple[Update, Approval], ...]
+    """What the full upgrade installs anew because something needs it."""
+    partial: bool
+    """The approved updates are not all of the full upgrade: what they pull in must be asked of the host."""
+
+
+@dataclass(frozen=True, slots=True)
+class HostOutline:
+    """A host's plan before ring and wave, with the files it needs and when its next update becomes due."""
+
+    plan: HostPlan
+    artefacts: tuple[Artefact, ...] = ()
+    next_due: float | None = None
+    works: bool = False
+    """Something is to be done there: changes, or a reboot that is due and allowed."""
+
+
+class _BlockedError(Exception):
+    """Why nothing may be changed on the host."""
+
+
+def choose_updates(host: Host, facts: HostFacts, judge: Judge) -> Choice:
+    """Split a host's known updates. Updates that are unknown (None) give an empty choice."""
+    approved, refused, pulled = [], [], []
+    missing = False
+    for update in facts.updates or ():
+        found = judge(host, update)
+        if update.state == "new":
+            pulled.append((update, found))
+            missing = missing or found.status == "rejected"
+        elif update.state == "upgradable" and found.status == "approved":
+            approved.append((update, found))
+        else:
+            refused.append((update, found))
+            missing = missing or update.state == "upgradable"
+    return Choice(tuple(approved), tuple(refused), tuple(pulled), missing)
+
+
+def list_unresolved(choice: Choice) -> tuple[Change, ...]:
+    """Return the changes to ask the host about (resolve_probe), or () if nothing needs asking."""
+    return tuple(_change(update, found.reason) for update, found in choice.approved) if choice.partial else ()
+
+
+def outline_host(host: Host, survey: Survey, policy: Policy, judge: Judge, now: float, zone: tzinfo) -> HostOutline:
+    """Return what the policy does to one host at `now`, or why it does nothing."""
+    plan = HostPlan(
+        host.name, "", 0, survey.platform, reboot=host.reboot or policy.reboot, site=host.site,
+        health=tuple(dict.fromkeys((*policy.health, *host.health))),
+    )  # fmt: skip
+    notes: list[str] = []
+    if host.frozen is not None:
+        if _still_frozen(host.frozen, now, zone):
+            return HostOutline(replace(plan, skip=_describe_freeze(host.frozen), skip_state=FROZEN))
+        notes.append(f"the freeze has ended ({_describe_freeze(host.frozen)})")
+    facts = survey.facts
+    if isinstance(facts, HostFailure):
+        return HostOutline(replace(plan, skip=f"{facts.code}: {facts.message}", skip_state=UNREACHABLE))
+    if facts is None or not survey.platform or facts.updates is None:
+        return HostOutline(replace(plan, skip=_why_unknown(facts, survey), skip_state=BLOCKED, boot_id=_boot_id(facts)))
+    if facts.broken:
+        notes.append(f"broken packages: {', '.join(facts.broken[:5])}")
+    choice = choose_updates(host, facts, judge)
+    refused = tuple((u.package, u.candidate, f"{found.status}: {found.reason}") for u, found in choice.refused)
+    due = [found.due for _, found in choice.refused if found.status == "deferred" and found.due is not None]
+    plan = replace(plan, boot_id=facts.boot_id, not_approved=refused, notes=tuple(notes))
+    next_due = min(due, default=None)
+    try:
+        changes, dropped, source = _settle_changes(host, facts, survey.resolution, choice, judge)
+        files = _find_artefacts(changes, source)
+    except _BlockedError as error:
+        return HostOutline(replace(plan, skip=str(error), skip_state=BLOCKED), next_due=next_due)
+    expected = _expect_reboot(facts, changes, plan.reboot)
+    plan = replace(
+        plan, not_approved=(*refused, *dropped), reboot_expected=expected,
+        changes=tuple(replace(change, sha256=found.sha256) for change, found in zip(changes, files, strict=True)),
+        fingerprint=planned_fingerprint(changes) if changes else "",
+        download_bytes=sum({found.sha256: found.size for found in files}.values()),
+    )  # fmt: skip
+    return HostOutline(plan, tuple(files), next_due, bool(changes) or (expected is True and plan.reboot != "never"))
+
+
+def _settle_changes(
+    host: Host, facts: HostFacts, resolution: HostFacts | HostFailure | None, choice: Choice, judge: Judge
+) -> tuple[list[Change], list[tuple[str, str, str]], HostFacts]:
+    """Return the changes, what was approved but cannot be had alone, and the facts that hold the artefacts."""
+    if not choice.approved:
+        return [], [], facts
+    if not choice.partial:
+        if facts.removals:
+            raise _BlockedError(f"would remove {_names(facts.removals)}; remove or hold them first, then plan again")
+        changes = [_change(update, found.reason) for update, found in choice.approved]
+        changes += [_change(u, "needed by approved updates", pulled=True) for u, _ in choice.pulled]
+        return changes, [], facts
+    if resolution is None:
+        raise _BlockedError("not known what else the approved updates pull in: the host was not asked")
+    if isinstance(resolution, HostFailure):
+        raise _BlockedError(f"not known what else the approved updates pull in: {resolution.message}")
+    pending = resolution.pending()
+    if pending is None:
+        raise _BlockedError(f"not known what else the approved updates pull in: {resolution.why_unknown('updates')}")
+    if resolution.removals:
+        raise _BlockedError(f"would remove {_names(resolution.removals)}; remove or hold them first, then plan again")
+    return (*_merge_resolution(host, pending, choice, judge), resolution)
+
+
+def _merge_resolution(
+    host: Host, pending: Sequence[Update], choice: Choice, judge: Judge
+) -> tuple[list[Change], list[tuple[str, str, str]]]:
+    """Compare what the host would do for the approved updates with what is approved."""
+    wanted = {(update.package, update.arch): (update, found) for update, found in choice.approved}
+    known = {(update.package, update.arch): update for update, _ in (*choice.refused, *choice.pulled)}
+    changes: list[Change] = []
+    for update in pending:
+        match = wanted.pop((update.package, update.arch), None)
+        if match is not None and match[0].candidate != update.candidate:
+            raise _BlockedError(
+                f"{update.package} moved from {match[0].candidate} to {update.candidate} while planning; plan again"
+            )
+        if match is not None:
+            changes.append(_change(match[0], match[1].reason))
+            continue
+        seen = known.get((update.package, update.arch), update)
+        extra = seen if seen.candidate == update.candidate else update  # the scan knows security and CVEs
+        found = judge(host, extra)
+        if found.status == "rejected":
+            raise _BlockedError(f"approved updates need {extra.package} {extra.candidate}, which is {found.reason}")
+        itself = "" if found.status == "approved" else f"; itself {found.status}"
+        changes.append(_change(extra, f"needed by approved updates{itself}", pulled=True))
+    dropped = [
+        (update.package, update.candidate, "held: approved, but the package manager does not install it on its own")
+        for update, _ in wanted.values()
+    ]
+    return changes, dropped
+
+
+def _find_artefacts(changes: Sequence[Change], source: HostFacts) -> list[Artefact]:
+    """Return the file of each change, in the same order."""
+    if not changes:
+        return []
+    exact = {(a.package, a.version, a.arch): a for a in source.artefacts}
+    loose = {(a.package, a.version): a for a in source.artefacts}
+    files, missing = [], []
+    for change in changes:
+        key = change.package, change.to_version
+        found = exact.get((*key, change.arch)) or loose.get(key)
+        if found is None or not found.sha256:
+            missing.append(change.package)
+        else:
+            files.append(found)
+    if missing:
+        raise _BlockedError(f"no SHA-256 is known for {_names(missing)}; scan again with --refresh always")
+    return files
+
+
+def _expect_reboot(facts: HostFacts, changes: Sequence[Change], policy: str) -> bool | None:
+    if policy == "always" and changes:
+        return True
+    if any(fnmatch.fnmatchcase(c.package, pattern) for c in changes for pattern in REBOOT_PACKAGES):
+        return True
+    return facts.reboot.required
+
+
+def _change(update: Update, reason: str, *, pulled: bool = False) -> Change:
+    return Change(
+        update.package, update.arch, update.installed, update.candidate,
+        origin=update.origin, security=update.security, pulled=pulled, reason=reason,
+    )  # fmt: skip
+
+
+def _still_frozen(freeze: Freeze, now: float, zone: tzinfo) -> bool:
+    """Say whether a freeze holds. One without a readable end holds until it is lifted."""
+    try:
+        until = datetime.fromisoformat(freeze.until)
+    except ValueError:
+        return True
+    if until.time() == time() and "T" not in freeze.until and ":" not in freeze.until:
+        until += timedelta(days=1)  # a bare date means the whole of that day
+    return now < (until if until.tzinfo else until.replace(tzinfo=zone)).timestamp()
+
+
+def _describe_freeze(freeze: Freeze) -> str:
+    return f"frozen {f'until {freeze.until}' if freeze.until else 'until lifted'}: {freeze.reason or 'no reason given'}"
+
+
+def _why_unknown(facts: HostFacts | None, survey: Survey) -> str:
+    if facts is None:
+        return "state unknown: the host was never scanned"
+    if not survey.platform:
+        return f"no platform for {facts.os.name or facts.os.id or 'this unknown system'} {facts.os.version}".rstrip()
+    return f"pending updates unknown: {facts.why_unknown('updates') or 'not collected'}"
+
+
+def _boot_id(facts: HostFacts | None) -> str:
+    return facts.boot_id if facts is not None else ""
+
+
+def _names(packages: Sequence[str]) -> str:
+    more = f" and {len(packages) - 5} more" if len(packages) > 5 else ""
+    return ", ".join(packages[:5]) + more
