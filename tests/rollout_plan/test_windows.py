@@ -101,7 +101,7 @@ def test_any_text_is_parsed_or_refused(text: str) -> None:
     "text", ["2026-13-01", "2026-12-24/2026-12-01", "tomorrow", "2026-01-01/2099-01-01", "20261201"]
 )
 def test_refuses_bad_blackouts(text: str) -> None:
-    with pytest.raises(ValueError, match="not a date|ends before|longer than"):
+    with pytest.raises(ValueError, match=r"not a date|ends before|longer than"):
         parse_blackout(text)
 
 
