@@ -1,4 +1,4 @@
-"""The inventory while it is being put together from several files: layers of settings with their origins.
+"""The inventory while it is being put together from several files: levels of settings with their origins.
 
 Every value remembers where it was written and the rank of its file: a file outranks what it imports. The same setting
 written twice on one level by files of the same rank is a conflict, never a coin toss.
@@ -32,7 +32,7 @@ class Setting:
     rank: int = 0
     """0 = a file named by the user, -1 = imported by it, and so on down."""
     override: bool = False
-    """May replace an equal-ranked value (Ansible's files have an order of their own)."""
+    """May replace a value of the same rank: between Ansible's files the later one wins, as it does there."""
 
 
 Layer = dict[str, Setting]
@@ -40,18 +40,32 @@ Layer = dict[str, Setting]
 
 @dataclass(slots=True)
 class Level:
-    """What one host, group, site or the defaults say."""
+    """What one source of values says about one host, group, site or everybody."""
 
     settings: Layer = field(default_factory=dict)
     variables: Layer = field(default_factory=dict)
     health: dict[HealthCheck, Setting] = field(default_factory=dict)
     vaulted: list[str] = field(default_factory=list)
     """Paths of variable files that are encrypted as a whole."""
-    place: Place | None = None
+
+    def __bool__(self) -> bool:
+        return bool(self.settings or self.variables or self.health or self.vaulted)
 
 
 @dataclass(slots=True)
-class GroupDraft(Level):
+class Entry:
+    """A host or group by its three sources: Ansible's inventory, Ansible's variable files, patchctl's own form."""
+
+    inline: Level = field(default_factory=Level)
+    files: Level = field(default_factory=Level)
+    own: Level = field(default_factory=Level)
+
+    def __bool__(self) -> bool:
+        return bool(self.inline or self.files or self.own)
+
+
+@dataclass(slots=True)
+class GroupEntry(Entry):
     name: str = ""
     hosts: dict[str, None] = field(default_factory=dict)
     children: dict[str, Place] = field(default_factory=dict)
@@ -64,26 +78,27 @@ class Draft:
     """All levels found so far."""
 
     defaults: Level = field(default_factory=Level)
-    everyone: Level = field(default_factory=Level)
-    """Ansible's group `all`: below every group, above defaults and sites."""
+    everyone: Entry = field(default_factory=Entry)
+    """Ansible's group `all`."""
+    ungrouped: Entry = field(default_factory=Entry)
+    """Ansible's group `ungrouped`: every host that is in no other."""
     sites: dict[str, Level] = field(default_factory=dict)
-    groups: dict[str, GroupDraft] = field(default_factory=dict)
-    hosts: dict[str, Level] = field(default_factory=dict)
+    groups: dict[str, GroupEntry] = field(default_factory=dict)
+    hosts: dict[str, Entry] = field(default_factory=dict)
     sources: list[str] = field(default_factory=list)
-    ignored: dict[str, list[str]] = field(default_factory=dict)
-    """file -> what in it was not understood, in words"""
 
-    def group(self, name: str, place: Place | None = None) -> GroupDraft:
+    def group(self, name: str) -> GroupEntry:
         """Return the group, made if need be."""
         found = self.groups.get(name)
         if found is None:
-            found = self.groups[name] = GroupDraft(name=name, place=place)
+            found = self.groups[name] = GroupEntry(name=name)
         return found
 
-    def host(self, name: str, place: Place) -> Level:
+    def host(self, name: str) -> Entry:
+        """Return the host, made if need be."""
         found = self.hosts.get(name)
         if found is None:
-            found = self.hosts[name] = Level(place=place)
+            found = self.hosts[name] = Entry()
         return found
 
 

@@ -8,6 +8,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
+from patchctl.documents.ansible_ini import IniReader
+from patchctl.documents.ansible_script import read_script
+from patchctl.documents.ansible_variables import VAULT_HEADER, read_variable_folders
+from patchctl.documents.ansible_yaml import YamlReader
 from patchctl.documents.draft import Draft, Place
 from patchctl.documents.inventory_schema import NATIVE_KEYS
 from patchctl.documents.loader import Document, Section, parse_document, read_source
@@ -42,7 +46,7 @@ def read_inventory(
     """Like load_inventory, but problems go to `findings`, and scripts run only if that is asked for."""
     reader = InventoryReader(Draft(), findings, run_scripts=run_scripts, base=base or Path.cwd())
     for path in paths:
-        reader.read_path(path, 0, None)
+        reader.read_source(path, 0, None)
     return resolve_inventory(reader.draft, findings)
 
 
@@ -56,50 +60,67 @@ class InventoryReader:
         self.base = base
         self.seen: set[Path] = set()
 
-    def read_path(self, path: Path, rank: int, named_at: Place | None) -> None:
-        """Read a file or folder; `named_at` is the import that names it."""
+    def read_source(self, path: Path, rank: int, named_at: Place | None) -> None:
+        """Read a file or folder with the variable folders beside it; `named_at` is the import that names it."""
+        if not path.exists():
+            self.missing(path, named_at)
+            return
+        ansible = self.read_path(path, rank)
+        if ansible:
+            folder = path if path.is_dir() else path.parent
+            read_variable_folders(folder, self.draft, rank, self.name, self.findings)
+
+    def read_path(self, path: Path, rank: int) -> bool:
+        """Read a file, or all in a folder; say whether anything in it is Ansible's."""
         real = path.resolve()
         if real in self.seen:
-            return
+            return False
         self.seen.add(real)
         if path.is_dir():
-            for entry in inventory_files(path):
-                self.read_path(entry, rank, named_at)
-        elif path.exists():
-            self.read_file(path, rank)
-        else:
-            self.missing(path, named_at)
+            kinds = [self.read_path(entry, rank) for entry in inventory_files(path)]
+            return any(kinds)
+        return self.read_file(path, rank)
 
     def missing(self, path: Path, named_at: Place | None) -> None:
         siblings = [p.name for p in path.parent.iterdir()] if path.parent.is_dir() else []
-        hint = suggest(path.name, siblings) if siblings else "patchctl init makes a first one"
         if named_at is None:
-            self.findings.add(Source(self.name(path)).problem(0, 0, "missing-file", "no such inventory", hint))
+            self.findings.add(Source(self.name(path)).problem(
+                0, 0, "missing-file", "no such inventory", "name one with -i, or make a first one with patchctl init"))
         else:
             self.findings.add(named_at.source.problem(
-                named_at.line, named_at.column, "missing-file", f"no such file or folder: {self.name(path)}", hint))
+                named_at.line, named_at.column, "missing-file", f"no such file or folder: {self.name(path)}",
+                suggest(path.name, siblings)))
 
-    def read_file(self, path: Path, rank: int) -> None:
+    def read_file(self, path: Path, rank: int) -> bool:
+        """Read one file; say whether it is Ansible's."""
         name = self.name(path)
         if is_script(path):
-            self.read_script(path, rank)
-            return
+            if self.run_scripts:
+                self.draft.sources.append(name)
+                read_script(path, name, self.draft, rank, self.findings)
+            else:
+                self.findings.note(Source(name).problem(0, 0, "script-not-run", "an inventory script, not run here"))
+            return True
         source = read_source(path, name, self.findings)
         if source is None:
-            return
+            return False
         self.draft.sources.append(name)
-        if path.suffix in YAML_ENDINGS:
-            document = parse_document(source, self.findings)
-            if document is None:
-                return
-            if is_native(document):
-                imports = NativeReader(document, self.draft, rank, self.findings).read()
-                for written, place in imports:
-                    self.read_path(path.parent / Path(written).expanduser(), rank - 1, place)
-            else:
-                self.read_ansible_yaml(document, path, rank)
-        else:
-            self.read_ansible_ini(source, path, rank)
+        if source.text.startswith(VAULT_HEADER):
+            self.findings.add(source.problem(1, 1, "vaulted-inventory", "an inventory encrypted as a whole",
+                                             "keep hosts in plain text and encrypt variables only"))
+            return False
+        if path.suffix not in YAML_ENDINGS:
+            IniReader(source, self.draft, rank, self.findings).read()
+            return True
+        document = parse_document(source, self.findings)
+        if document is None:
+            return False
+        if not is_native(document):
+            YamlReader(document, self.draft, rank, self.findings).read()
+            return True
+        for written, place in NativeReader(document, self.draft, rank, self.findings).read():
+            self.read_source(path.parent / Path(written).expanduser(), rank - 1, place)
+        return False
 
     def name(self, path: Path) -> str:
         """Return a path as people know it: relative to the base folder where it lies below."""
@@ -117,8 +138,18 @@ def inventory_files(folder: Path) -> list[Path]:
 
 
 def is_script(path: Path) -> bool:
-    """Say whether a file is an inventory script: executable, and not by its name a data file."""
-    return bool(path.stat().st_mode & stat.S_IXUSR) and path.suffix not in (*YAML_ENDINGS, ".ini")
+    """Say whether a file is an inventory script: executable, and it begins like a program.
+
+    The x bit alone says little: on some file systems every file has it.
+    """
+    if not path.stat().st_mode & stat.S_IXUSR or path.suffix in (*YAML_ENDINGS, ".ini"):
+        return False
+    try:
+        with path.open("rb") as stream:
+            start = stream.read(4)
+    except OSError:
+        return False
+    return start.startswith(b"#!") or start == b"\x7fELF"
 
 
 def is_native(document: Document) -> bool:

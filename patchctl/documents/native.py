@@ -41,7 +41,7 @@ class NativeReader:
         if content.defaults:
             self.level(self.draft.defaults, content.defaults, ("defaults",))
         for name, site in (content.sites or {}).items():
-            level = self.draft.sites.setdefault(name, Level(place=self.place(("sites", name))))
+            level = self.draft.sites.setdefault(name, Level())
             if site:
                 self.level(level, site, ("sites", name))
         for name, group in (content.groups or {}).items():
@@ -56,8 +56,8 @@ class NativeReader:
             self.problem(path, "reserved-name", f"{name!r} cannot be a group: every host is in 'all' by itself",
                          "use defaults: for what holds everywhere", key=True)
             return
-        group = self.draft.group(name, self.place(path))
-        self.level(group, section, path)
+        group = self.draft.group(name)
+        self.level(group.own, section, path)
         for index, child in enumerate(section.groups or []):
             group.children.setdefault(child, self.place((*path, "groups", index)))
         if section.hosts:
@@ -78,12 +78,11 @@ class NativeReader:
                 self.problem(at, "invalid-name", f"not a host name: {written!r}",
                              "use letters, digits, '-', '_' and '.'; put an IPv6 address under address:", key=mapping)
                 continue
-            place = self.place(at)
             own = section[written] if isinstance(section, dict) else None
             for name in expanded:
-                level = self.draft.host(name, place)
+                entry = self.draft.host(name)
                 if own:
-                    self.level(level, own, at)
+                    self.level(entry.own, own, at)
             names += expanded
         return names
 

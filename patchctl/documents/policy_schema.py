@@ -142,8 +142,8 @@ class LimitsSection(Strict):
 class NotifySection(Strict):
     """Whom to tell: a command, or mailto:ADDRESS."""
 
-    halted: Words = []
-    finished: Words = []
+    halted: Words = Field(default_factory=list)
+    finished: Words = Field(default_factory=list)
 
 
 class ApprovalTest(Strict):

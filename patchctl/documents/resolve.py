@@ -19,7 +19,7 @@ from patchctl.documents.ansible_connection import (
     resolve_setting,
 )
 from patchctl.documents.connection import SettingError, build_connection
-from patchctl.documents.draft import Draft, Level, Place, Setting
+from patchctl.documents.draft import Draft, Entry, Level, Place, Setting
 from patchctl.documents.loader import Vaulted
 from patchctl.documents.source import Findings, suggest
 from patchctl.model.hosts import Group, HealthCheck, Host, Inventory, SecretRef, Site
@@ -79,8 +79,8 @@ class _Resolver:
                 direct.setdefault(member, set()).add(group.name)
         hosts: dict[str, Host] = {}
         members: dict[str, list[str]] = {name: [] for name in self.draft.groups}
-        for name, level in self.draft.hosts.items():
-            host = hosts[name] = self.host(name, level, frozenset(direct[name]))
+        for name, entry in self.draft.hosts.items():
+            host = hosts[name] = self.host(name, entry, frozenset(direct[name]))
             for group_name in host.groups:
                 members[group_name].append(name)
         groups = {name: self.group(name, members[name]) for name in self.draft.groups}
@@ -135,20 +135,21 @@ class _Resolver:
             self.ancestors[direct] = found
         return found
 
-    def host(self, name: str, own: Level, direct: frozenset[str]) -> Host:
+    def host(self, name: str, entry: Entry, direct: frozenset[str]) -> Host:
         groups = self.all_groups(direct)
-        site = self.site_of(name, own, groups)
+        site = self.site_of(name, entry.own, groups)
         key = (direct, site)
         base = self.merged.get(key)
         if base is None:
             base = self.merged[key] = self.merge(groups, site)
-        simple = not own.settings and not own.variables and not own.health and not own.vaulted
-        if simple and (shared := self.plain_hosts.get(key)) is not None:
+        if not entry and (shared := self.plain_hosts.get(key)) is not None:
             return Host(name, shared.connection, shared.groups, site, shared.variables, shared.origins, shared.health,
                         shared.reboot, shared.frozen, shared.intermittent, shared.ignored)
-        merged = base if simple else _add_level(base, own, "host")
+        merged = base
+        for level in (entry.inline, entry.files, entry.own):
+            merged = _add_level(merged, level, "host")
         host, shareable = self.build(name, merged, groups, site)
-        if simple and shareable:
+        if not entry and shareable:
             self.plain_hosts[key] = host
         return host
 
@@ -206,8 +207,8 @@ class _Resolver:
 
     def site_of(self, name: str, own: Level, groups: Sequence[str]) -> str:
         """Return a host's site. Two sites of equal weight are a problem: a device is in one place."""
-        said = [(self.depths[g], self.draft.groups[g].settings["site"]) for g in groups
-                if "site" in self.draft.groups[g].settings]
+        said = [(self.depths[g], self.draft.groups[g].own.settings["site"]) for g in groups
+                if "site" in self.draft.groups[g].own.settings]
         if "site" in own.settings:
             chosen = own.settings["site"]
         elif said:
@@ -226,17 +227,27 @@ class _Resolver:
 
     def merge(self, groups: Iterable[str], site: str) -> _Merged:
         merged = _add_level(_Merged({}, {}, {}), self.draft.defaults, "defaults")
-        merged = _add_level(merged, self.draft.everyone, "group all")
+        merged = _add_level(merged, self.draft.everyone.inline, "group all")
         if site in self.draft.sites:
             merged = _add_level(merged, self.draft.sites[site], f"site {site}")
+        # Ansible reads the variable files of every group after what all inventories say of any group.
+        if not groups:
+            merged = _add_level(merged, self.draft.ungrouped.inline, "group ungrouped")
         for name in groups:
-            merged = _add_level(merged, self.draft.groups[name], f"group {name}")
+            merged = _add_level(merged, self.draft.groups[name].inline, f"group {name}")
+        merged = _add_level(merged, self.draft.everyone.files, "group all")
+        if not groups:
+            merged = _add_level(merged, self.draft.ungrouped.files, "group ungrouped")
+        for name in groups:
+            merged = _add_level(merged, self.draft.groups[name].files, f"group {name}")
+        for name in groups:
+            merged = _add_level(merged, self.draft.groups[name].own, f"group {name}")
         return merged
 
     def group(self, name: str, members: list[str]) -> Group:
-        draft = self.draft.groups[name]
-        limit = draft.settings.get("max_down")
-        return Group(name, tuple(members), tuple(draft.children), limit.value if limit else None)
+        entry = self.draft.groups[name]
+        limit = entry.own.settings.get("max_down")
+        return Group(name, tuple(members), tuple(entry.children), limit.value if limit else None)
 
     def site(self, name: str, level: Level) -> Site:
         said = {key: setting.value for key, setting in level.settings.items()}
@@ -252,6 +263,8 @@ class _Resolver:
 
 def _add_level(base: _Merged, level: Level, label: str) -> _Merged:
     """Return `base` with one stronger level on top; Ansible's connection variables act as settings of their level."""
+    if not level:
+        return base
     weight = base.weight + 1
     settings = dict(base.settings)
     for layer in (ansible_settings(level.variables), level.settings):
