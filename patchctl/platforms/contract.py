@@ -61,7 +61,8 @@ class Platform(Protocol):
 
     def download_script(self, artefacts: Sequence[Artefact], directory: str) -> str:
         """Return a script that fetches artefacts from the host's own sources into `directory`, checks SHA-256,
-        and prints `have SHA256` or `miss SHA256 reason` for each. Never installs."""
+        and prints `have SHA256` or `miss SHA256 reason` for each. Never installs.
+        """
         ...
 
     def install_script(self, request: InstallRequest) -> str:

@@ -1,0 +1,156 @@
+"""Compiles probes into one POSIX shell script whose every output line carries a nonce and the probe's id.
+
+The script is one function with its input from /dev/null. It needs a POSIX sh, awk, sleep and (on Linux) /proc, nothing
+else: no temporary files, no `timeout`, no `setsid`. Records, one a line, each starting with the nonce N:
+
+    N#BEGIN 1 root|user .      the script runs, and as whom
+    N+ID .                     probe ID starts
+    N=ID text                  one line of its standard output
+    N>ID RC BYTES LINES CUT .  it ended; RC is its exit code, `na` (guard said no) or `-` (killed)
+    N!ID needs-root .          it was not started
+    N!ID timeout .             its deadline passed and its processes were killed
+    N#END COUNT .              all probes were seen to
+
+A text that does not end in a newline stays so: text is sent as its newline-separated parts, and a text that does end
+in one has an empty last part. BYTES and LINES count what was sent, so that the reader notices any loss.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from patchctl.model.evidence import Probe
+from patchctl.model.text import quote_sh
+
+PROTOCOL = "1"
+SENTINEL_ROOM = 96
+"""Bytes let through beyond a probe's cap, so that the exit code behind a text of exactly that size still fits."""
+
+_ID = re.compile(r"[a-z0-9._-]+")
+_NONCE = re.compile(r"[0-9a-f]{16,64}")
+
+# $1 id, $2 deadline in seconds, $3 cap in bytes, $4 1 = needs root, $5 guard, $6 command.
+# The exit code travels behind the text as a last line of its own; awk holds one line back to find it. The guard
+# process tells the main shell by SIGUSR1 that time is up *before* it kills, so that nobody waits for a process in
+# D state; it is gone (or reaped) before the next probe starts, so that it can never hit the wrong one.
+_RUNNER = r"""
+pc_probe() {
+  if [ "$4" = 1 ] && [ "$pc_uid" != 0 ]; then printf '\n%s!%s needs-root .\n' "$N" "$1"; return; fi
+  pc_id=$1 pc_late=0
+  printf '\n%s+%s .\n' "$N" "$1"
+  pc_do "$5" "$6" 2>/dev/null | pc_head "$3" | awk -v N="$N" -v I="$1" -v C="$3" '
+    function say(t) { n += length(t) + 1; l++; if (n - 1 > C) cut = 1; if (!cut) { print N "=" I " " t; b = n; k = l } }
+    NR > 1 { say(last) }
+    { last = $0 }
+    END {
+      rc = "-"
+      if (NR && index(last, N " ") == 1 && last ~ / (na|[0-9]+) \.$/) { split(last, w, " "); rc = w[2] }
+      else if (NR) say(last)
+      print N ">" I " " rc " " b + 0 " " k + 0 " " cut + 0 " ."
+      exit cut ? 3 : 0
+    }' 2>/dev/null &
+  pc_sink=$!
+  pc_guard "$2" >/dev/null 2>&1 &
+  pc_watch=$!
+  wait "$pc_sink"; pc_rc=$?
+  if [ "$pc_late" = 0 ]; then
+    [ "$pc_rc" = 0 ] || pc_kill "$pc_watch"
+    kill "$pc_watch" 2>/dev/null
+  fi
+  while kill -0 "$pc_watch" 2>/dev/null; do wait "$pc_watch"; done
+  if [ "$pc_late" = 1 ]; then printf '\n%s!%s timeout .\n' "$N" "$1"; fi
+}
+pc_do() {
+  PATCHCTL_PROBE=$pc_me.$pc_id; export PATCHCTL_PROBE
+  if [ -z "$1" ] || ( eval "$1" ) >/dev/null 2>&1; then ( eval "$2" ); pc_rc=$?; else pc_rc=na; fi
+  printf '\n%s %s .' "$N" "$pc_rc"
+}
+pc_guard() {
+  PATCHCTL_PROBE=$pc_me.guard; export PATCHCTL_PROBE
+  trap 'kill $! 2>/dev/null; exit 0' TERM
+  sleep "$1" & wait $!
+  trap '' TERM
+  kill -USR1 "$pc_me"
+  pc_kill "$(exec sh -c 'echo $PPID')"
+  exit 0
+}
+pc_kill() {
+  pc_pids=$(pc_tree "$1"); [ -n "$pc_pids" ] || return 0
+  kill $pc_pids 2>/dev/null
+  sleep 1
+  pc_pids=$(pc_tree "$1"); [ -z "$pc_pids" ] || kill -9 $pc_pids 2>/dev/null
+}
+pc_marked() {
+  grep -l "PATCHCTL_PROBE=$pc_me\.$1" /proc/[0-9]*/environ 2>/dev/null |
+    while IFS=/ read -r _ _ pc_pid _; do echo "$pc_pid"; done
+}
+pc_tree() {
+  pc_marked "$pc_id"
+  if [ -r /proc/self/stat ]; then cat /proc/[0-9]*/stat 2>/dev/null; else ps -A -o pid= -o ppid= 2>/dev/null; fi |
+    awk -v me="$pc_me" -v skip="$1" -v here="$(exec sh -c 'echo $PPID')" '
+      { p = $1; if (sub(/^.*\) /, "")) up[p] = $2; else up[p] = $2 }
+      END { for (p in up) { q = p; ok = 0; d = 0
+        while (q in up && q + 0 > 1 && d++ < 200) {
+          if (q == skip || q == here) { ok = 0; break }
+          if (q == me) { ok = (p != me); break }
+          q = up[q] }
+        if (ok) print p } }'
+}
+"""
+
+_SETUP = r"""
+N={nonce}
+umask 077
+PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin:$PATH LC_ALL=C LANGUAGE=C
+export PATH LC_ALL LANGUAGE
+unset CDPATH ENV BASH_ENV IFS POSIXLY_CORRECT GREP_OPTIONS GREP_COLOR
+pc_me=$(exec sh -c 'echo $PPID') pc_uid=$(id -u 2>/dev/null)
+pc_as=user; [ "$pc_uid" = 0 ] && pc_as=root
+pc_head() {{ head -c $(($1 + {room})); }}
+if [ "$(printf 'a\000bcd' | head -c 3 2>/dev/null | awk '{{print length($0)}}' 2>/dev/null)" != 3 ]; then
+  # An awk that stops at NUL (busybox) or a head without -c: NUL becomes a byte that no UTF-8 text holds.
+  if [ "$(printf abcd | head -c 3 2>/dev/null)" = abc ]; then
+    pc_head() {{ head -c $(($1 + {room})) | tr '\000' '\377'; }}
+  else
+    pc_head() {{ tr '\000' '\377'; }}
+  fi
+fi
+trap pc_late=1 USR1
+printf '\n%s#BEGIN {protocol} %s .\n' "$N" "$pc_as"
+"""
+
+# Whatever a probe left behind goes before the end is told.
+_END = r"""
+pc_pids=$(pc_marked .); [ -z "$pc_pids" ] || kill -9 $pc_pids
+printf '\n%s#END {count} .\n' "$N"
+"""
+
+
+def compile_script(probes: Sequence[Probe], nonce: str) -> str:
+    """Given probes and a fresh random nonce (16 to 64 hex digits), return the script that answers them.
+
+    Raise ValueError for a bad nonce, a bad or repeated probe id, or text that no shell can hold.
+    """
+    if not _NONCE.fullmatch(nonce):
+        raise ValueError("a nonce is 16 to 64 lower-case hex digits")
+    check_ids(probes)
+    calls = [
+        f"pc_probe {p.id} {max(1, round(p.timeout))} {p.cap} {int(p.root)} {quote_sh(p.when)} {quote_sh(p.command)}\n"
+        for p in probes
+    ]
+    setup = _SETUP.format(nonce=nonce, room=SENTINEL_ROOM, protocol=PROTOCOL)
+    end = _END.format(count=len(calls))
+    body = f"{_RUNNER}{setup}{''.join(calls)}{end}"
+    return f"patchctl_collect() {{{body}}}\npatchctl_collect </dev/null 2>/dev/null\nexit 0\n"
+
+
+def check_ids(probes: Sequence[Probe]) -> None:
+    """Raise ValueError unless every probe id is well formed and used once."""
+    seen: set[str] = set()
+    for probe in probes:
+        if not _ID.fullmatch(probe.id):
+            raise ValueError(f"not a probe id: {probe.id!r}")
+        if probe.id in seen:
+            raise ValueError(f"two probes are called {probe.id}")
+        seen.add(probe.id)

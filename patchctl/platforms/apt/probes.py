@@ -1,0 +1,190 @@
+"""What is asked of a Debian or Ubuntu host. Lists are refreshed, where asked, in a folder of their own, never in place.
+
+`apt.pending` is one probe because its steps share that folder. It prints sections headed `@@ NAME`:
+
+    refresh   only if refreshed: what went wrong, and `rc N`
+    targets   the lists that the configured sources should have given, `present|missing FILE`
+    upgrade   apt-get --print-uris -V upgrade: what would change, versions, kept back, phased; URIs with SHA-256
+    sources   apt-cache policy: archives with label and suite; pins
+    versions  apt-cache policy of the packages concerned
+    pinned    ... of packages that a preference keeps from their newest version
+    full      only if something is kept back: what a full upgrade would do
+    why NAME  ... and what installing that package alone would need
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from patchctl.model.evidence import Probe
+from patchctl.model.plan import Change
+from patchctl.model.text import quote_sh
+
+REFRESH_AFTER = 12 * 3600
+"""Seconds after which `auto` refreshes: apt-daily.timer checks twice a day, so healthy hosts need none of ours."""
+
+IS_APT = "command -v dpkg-query && command -v apt-get"
+
+# Oldest successful check: apt replaces or touches a source's InRelease (its ctime) on success only; its mtime is the
+# server's. Copies of a file tree have new ctimes, but keep the mtime of lists/partial, which every update moves on.
+_AGE = r"""
+pc_ages() {
+  for f in "$1"/*Release; do [ -e "$f" ] && stat -L -c %Z "$f"; done | sort -n | sed -n '1p;$p' | tr '\n' ' '
+  stat -c %Y /var/lib/apt/lists/partial 2>/dev/null || echo 0
+}
+"""
+
+_CHECKED = r"""
+pc_lists=/var/lib/apt/lists pc_conf=/dev/null pc_now=$(date +%s)
+eval "$(apt-config shell pc_lists Dir::State::Lists/d)"
+pc_lists=${pc_lists%/}
+set -- $(pc_ages "$pc_lists")
+pc_old=$1; [ $# -ge 3 ] && [ "$3" -gt 0 ] && [ "$3" -lt "$1" ] && pc_old=$3
+[ $# -ge 3 ] || pc_old=0
+"""
+
+_REFRESH = r"""
+if [ MODE = always ] || { [ MODE = auto ] && [ $((pc_now - pc_old)) -gt LIMIT ]; }; then
+  echo "@@ refresh"
+  pc_places="${TMPDIR:-/tmp} /var/tmp /dev/shm"
+  [ "$(id -u)" = 0 ] && pc_places="/var/cache /var/lib /run"  # folders that only root can write to
+  for pc_place in $pc_places; do
+    pc_work=$(mktemp -d "$pc_place/patchctl-lists.XXXXXX" 2>/dev/null) && break
+  done
+  if [ -z "$pc_work" ]; then
+    echo "E: no folder for lists of our own can be made in $pc_places"; echo "rc 1"
+  else
+    trap 'rm -rf "$pc_work"; exit 143' TERM HUP INT
+    trap 'rm -rf "$pc_work"' EXIT
+    mkdir -p "$pc_work/lists/partial" "$pc_work/cache/archives/partial" && chmod 755 "$pc_work" "$pc_work/lists"
+    chown _apt "$pc_work/lists/partial" 2>/dev/null
+    for pc_file in "$pc_lists"/*_*; do [ -f "$pc_file" ] && ln -s "$pc_file" "$pc_work/lists/"; done
+    # Hooks and further indexes of other programs are not ours to trigger. A file given with -c is read last.
+    printf '%s\n' '#clear APT::Update;' '#clear Acquire::IndexTargets::deb;' '#clear Acquire::IndexTargets::deb-src;' \
+      'Acquire::IndexTargets::deb::Packages { MetaKey "$(COMPONENT)/binary-$(ARCHITECTURE)/Packages";' \
+      '  flatMetaKey "Packages"; ShortDescription "Packages"; Description "$(RELEASE)/$(COMPONENT) Packages"; };' \
+      'Acquire::Languages "none"; Acquire::http::Timeout "30"; Acquire::https::Timeout "30";' \
+      "Dir::State::Lists \"$pc_work/lists\"; Dir::Cache \"$pc_work/cache\";" >"$pc_work/conf"
+    pc_conf=$pc_work/conf
+    apt-get -q -c "$pc_conf" update >"$pc_work/log" 2>&1; pc_rc=$?
+    grep -E '^(E:|W:|Err:|Ign:)' "$pc_work/log" | head -n 40
+    echo "rc $pc_rc"
+    pc_lists=$pc_work/lists
+  fi
+fi
+"""
+
+_ASK = r"""
+pc_apt() { apt-get -q -c "$pc_conf" -o Debug::NoLocking=1 -o APT::Get::Show-User-Simulation-Note=0 "$@" 2>&1; }
+pc_policy() { apt-cache -c "$pc_conf" policy "$@" 2>&1; }
+echo "@@ targets"
+apt-get -c "$pc_conf" indextargets --format '$(FILENAME)' 'Created-By: Packages' 2>&1 | while read -r pc_file; do
+  pc_state=missing
+  for pc_any in "$pc_file" "$pc_file".*; do [ -e "$pc_any" ] && pc_state=present; done
+  echo "$pc_state ${pc_file##*/}"
+done
+"""
+
+_VERSIONS = r"""
+pc_rc=$?
+printf '%s\nrc %s\n' "$pc_up" "$pc_rc"
+echo "@@ sources"
+pc_policy
+pc_names=$(printf '%s\n' "$pc_up" | sed -n 's/^   \([^ ]*\) (.*)$/\1/p')
+echo "@@ versions"
+[ -z "$pc_names" ] || pc_policy $pc_names
+"""
+
+_URIS = "pc_apt --print-uris -V -o Acquire::ForceHash=SHA256 -o Dir::Cache::archives=/nonexistent"
+
+_UPGRADE = f'echo "@@ upgrade"; pc_up=$({_URIS} --with-new-pkgs upgrade)'
+
+_KEPT = r"""
+if cat /etc/apt/preferences /etc/apt/preferences.d/* 2>/dev/null | grep -q '^[[:space:]]*Pin:'; then
+  echo "@@ pinned"
+  pc_policy $(dpkg-query -W -f '${binary:Package} ${db:Status-Status}\n' | sed -n 's/ installed$//p') | awk '
+    function flush() { if (installed && installed == candidate && newer) printf "%s", block; block = ""; newer = 0 }
+    /^[^ ].*:$/ { flush(); installed = candidate = "" }
+    { block = block $0 "\n" }
+    /^  Installed:/ { installed = $2 }
+    /^  Candidate:/ { candidate = $2; table = 0 }
+    /^  Version table:/ { table = 1; next }
+    table == 1 && /^(     | \*\*\* )[^ ]/ { v = $1 == "***" ? $2 : $1; if (v != installed) newer = 1; table = 2 }
+    END { flush() }'
+fi
+pc_kept=$(printf '%s\n' "$pc_up" |
+  awk '/^[^ ]/ { on = /^The following packages have been kept back:/ } on && /^   / { print $1 }')
+if [ -n "$pc_kept" ]; then
+  echo "@@ full"
+  pc_apt -s -V dist-upgrade
+  pc_held=" $(apt-mark showhold | tr '\n' ' ') "
+  pc_count=0
+  for pc_name in $pc_kept; do
+    case $pc_held in *" $pc_name "*) continue ;; esac
+    pc_count=$((pc_count + 1)); [ $pc_count -le 10 ] || break
+    echo "@@ why $pc_name"
+    pc_apt -s -V install "$pc_name" | grep -v -E '^(Inst|Conf|Reading|Building)'
+  done
+fi
+true
+"""
+
+_PACKAGES = (
+    "dpkg-query -W -f "
+    "'${db:Status-Abbrev}|${Package}|${Architecture}|${Version}|${source:Package}|${source:Version}\\n'"
+)
+
+# Who else changes packages here: a timer or service that is enabled, and apt's own periodic settings.
+_UPDATERS = r"""
+for u in apt-daily-upgrade.timer unattended-upgrades.service packagekit.service snapd.service cron-apt.service \
+  landscape-client.service puppet.service salt-minion.service chef-client.service amazon-ssm-agent.service; do
+  s=$(systemctl is-enabled "$u" 2>/dev/null); [ "$s" = enabled ] && echo "unit $u"
+done
+for p in unattended-upgrades cron-apt; do
+  dpkg-query -W -f '${db:Status-Status}' "$p" 2>/dev/null | grep -q '^installed$' && echo "package $p"
+done
+apt-config dump --format '%f %v%n' APT::Periodic | sed 's/^/config /'
+true
+"""
+
+_REBOOT = r"""
+[ -e /run/reboot-required ] && echo file; [ -r /run/reboot-required.pkgs ] && sort -u /run/reboot-required.pkgs; true
+"""
+
+_ACTIVITY = r"""
+if [ -s /var/log/dpkg.log ]; then stat -c %Y /var/log/dpkg.log; else stat -c %Y /var/lib/dpkg/status; fi
+"""
+
+
+def pending_command(refresh: str) -> str:
+    """Return the text of apt.pending. refresh: auto | never | always."""
+    return _prologue(refresh) + _UPGRADE + _VERSIONS + _KEPT
+
+
+def resolve_command(changes: Sequence[Change], refresh: str = "auto") -> str:
+    """Return a text that simulates installing just these changes, with the same isolated lists as a scan."""
+    words = " ".join(quote_sh(f"{c.package}{_suffix(c)}={c.to_version}") for c in changes)
+    return _prologue(refresh) + f'echo "@@ upgrade"; pc_up=$({_URIS} install {words})' + _VERSIONS
+
+
+def _suffix(change: Change) -> str:
+    return f":{change.arch}" if change.arch and change.arch != "all" else ""
+
+
+def _prologue(refresh: str) -> str:
+    text = _REFRESH.replace("MODE", refresh).replace("LIMIT", str(REFRESH_AFTER))
+    return _AGE + _CHECKED + text + _ASK
+
+
+def scan_probes(refresh: str) -> tuple[Probe, ...]:
+    """Return apt's own probes of a scan."""
+    return (
+        Probe("apt.packages", _PACKAGES, when=IS_APT, timeout=60, cap=16 * 1024 * 1024),
+        Probe("apt.lists", f'{_AGE}{_CHECKED}echo "now $pc_now"; echo "checked $pc_old"\n', when=IS_APT, timeout=20,
+              volatile=True),
+        Probe("apt.audit", "dpkg --audit; ls /var/lib/dpkg/updates | sed 's/^/journal /'", when=IS_APT, timeout=60),
+        Probe("apt.pending", pending_command(refresh), when=IS_APT, timeout=300),
+        Probe("apt.reboot", _REBOOT, when=IS_APT, timeout=10),
+        Probe("apt.activity", _ACTIVITY, when=IS_APT, timeout=10),
+        Probe("apt.updaters", _UPDATERS, when=IS_APT, timeout=30),
+    )  # fmt: skip

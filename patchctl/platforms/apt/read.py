@@ -1,0 +1,163 @@
+"""Reads a snapshot of a Debian or Ubuntu host into HostFacts. What is missing stays None, with its reason."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+
+from patchctl.model.evidence import Snapshot
+from patchctl.model.facts import HostFacts, Package, RebootNeed
+from patchctl.model.text import one_line
+from patchctl.model.units import format_duration
+from patchctl.model.versions import deb
+from patchctl.platforms import linux
+from patchctl.platforms.apt.pending import missing_lists, read_resolution, refresh_problem, split_sections
+
+MAX_AGE = 24 * 3600.0
+"""Package lists older than this (seconds) say nothing about what is pending."""
+
+_STATUS = {
+    "n": "not-installed", "c": "config-files", "H": "half-installed", "U": "unpacked", "F": "half-configured",
+    "W": "triggers-awaited", "t": "triggers-pending", "i": "installed",
+}  # fmt: skip
+
+
+def read_host(snapshot: Snapshot) -> HostFacts:
+    """Return everything that the snapshot shows."""
+    facts = linux.read_common(snapshot)
+    unknown = dict(facts.unknown)
+    listed = snapshot.output("apt.packages")
+    if listed is None or not listed:
+        reason = snapshot.reason("apt.packages") or "dpkg lists no packages"
+        unknown |= {"packages": reason, "held": reason, "broken": reason}
+        packages: tuple[Package, ...] = ()
+    else:
+        packages, held, broken = read_packages(listed)
+        facts = replace(facts, packages=packages, held=held, broken=broken + read_audit(snapshot))
+        if snapshot.output("apt.audit") is None:
+            facts = replace(facts, broken=None)
+            unknown["broken"] = snapshot.reason("apt.audit")
+    facts, reason = _with_updates(facts, snapshot, packages)
+    if reason:
+        unknown["updates"] = reason
+    if facts.metadata_age is None:
+        unknown["metadata_age"] = snapshot.reason("apt.lists") or "no package lists"
+    reboot, reason = _reboot(facts, snapshot, packages)
+    if reason:
+        unknown["reboot"] = reason
+    facts = replace(facts, reboot=reboot, last_activity=_number(snapshot, "apt.activity"))
+    updaters = snapshot.output("apt.updaters")
+    if updaters is None:
+        unknown["other_updaters"] = snapshot.reason("apt.updaters")
+    else:
+        facts = replace(facts, other_updaters=read_updaters(updaters))
+    return replace(facts, unknown=tuple(unknown.items()))
+
+
+def read_packages(text: str) -> tuple[tuple[Package, ...], tuple[str, ...], tuple[str, ...]]:
+    """Given apt.packages, return (packages on the system, held names, broken ones as `name (status)`)."""
+    packages: list[Package] = []
+    held: list[str] = []
+    broken: list[str] = []
+    for line in text.splitlines():
+        parts = line.split("|")
+        if len(parts) != 6 or len(parts[0]) < 2:
+            continue
+        abbrev, name, arch, version, source, source_version = parts
+        status = abbrev[1]
+        if status in "nc":
+            continue
+        word = "reinstall-required" if abbrev[2:3] == "R" else _STATUS.get(status, "unknown")
+        packages.append(Package(name, version, arch, source, source_version, word))
+        if abbrev[0] == "h":
+            held.append(name)
+        if word != "installed":
+            broken.append(f"{name} ({word})")
+    return tuple(packages), tuple(held), tuple(broken)
+
+
+def read_audit(snapshot: Snapshot) -> tuple[str, ...]:
+    """Return that dpkg was interrupted (its journal is left), or what else its audit says of the database itself."""
+    text = snapshot.output("apt.audit") or ""
+    found = ["dpkg was interrupted (its journal is left)"] if re.search(r"^journal ", text, re.MULTILINE) else []
+    found += [one_line(x) for x in text.splitlines() if x.startswith(("dpkg: ", "E: "))]
+    return tuple(found)
+
+
+def read_updaters(text: str) -> tuple[str, ...]:
+    """Return who else installs updates on this host, in words."""
+    units = {x.removeprefix("unit ") for x in text.splitlines() if x.startswith("unit ")}
+    config = dict(x.removeprefix("config ").partition(" ")[::2] for x in text.splitlines() if x.startswith("config "))
+    on = config.get("APT::Periodic::Unattended-Upgrade", "0").strip('"') not in ("", "0")
+    found = ["unattended-upgrades"] if on and "apt-daily-upgrade.timer" in units else []
+    quiet = {"apt-daily-upgrade.timer", "unattended-upgrades.service"}  # both only act through the setting above
+    found += sorted(u.removesuffix(".service") for u in units - quiet)
+    return tuple(found + (["cron-apt"] if "package cron-apt" in text.splitlines() and "cron-apt" not in found else []))
+
+
+def _with_updates(facts: HostFacts, snapshot: Snapshot, packages: tuple[Package, ...]) -> tuple[HostFacts, str]:
+    """Return the facts with updates and the age of the lists, and the reason why updates are unknown ("" = known)."""
+    ages = dict(x.partition(" ")[::2] for x in (snapshot.output("apt.lists") or "").splitlines())
+    checked, now = ages.get("checked", "0"), ages.get("now", "0")
+    if checked.isdigit() and now.isdigit() and int(checked) > 0:
+        facts = replace(facts, metadata_age=max(0.0, float(int(now) - int(checked))))
+    output = snapshot.output("apt.pending")
+    if output is None:
+        return facts, snapshot.reason("apt.pending")
+    sections = split_sections(output)
+    problem = refresh_problem(sections)
+    if problem == "":
+        facts = replace(facts, metadata_age=0.0)
+    elif problem:
+        return facts, f"refreshing the package lists failed: {problem}"
+    if sections.rc("upgrade") != 0:
+        return facts, sections.error("upgrade") or "apt could not work out an upgrade"
+    if not any(x.startswith("present ") for x in sections.lines("targets")):
+        return facts, "no package lists: no source is configured, or none was ever refreshed"
+    if missing := missing_lists(sections):
+        return facts, f"a source has no package list: {one_line(missing[0], 120)}"
+    if facts.metadata_age is None:
+        return facts, "the age of the package lists is unknown"
+    if facts.metadata_age > MAX_AGE:
+        return facts, f"package lists are {format_duration(facts.metadata_age)} old (limit 24h): use --refresh always"
+    if facts.packages is None:
+        return facts, "the installed packages are unknown"
+    found = read_resolution(sections, packages, facts.held or ())
+    return replace(facts, updates=found.updates, artefacts=found.artefacts, removals=found.removals), ""
+
+
+def _reboot(facts: HostFacts, snapshot: Snapshot, packages: tuple[Package, ...]) -> tuple[RebootNeed, str]:
+    """Say whether a reboot is needed, and why; (unknown, reason) where a sign could not be read and none says yes."""
+    reasons: list[str] = []
+    asked = snapshot.output("apt.reboot")
+    if asked and asked.startswith("file"):
+        names = ", ".join(one_line(x, 60) for x in asked.splitlines()[1:6])
+        reasons.append(f"asked for by {names}" if names else "/run/reboot-required is there")
+    newest = newest_kernel(facts.kernel, snapshot, packages)
+    if newest and newest != facts.kernel:
+        reasons.append(f"kernel {newest} is installed, {facts.kernel} runs")
+    deleted = snapshot.output("linux.deleted-files")
+    if deleted is not None:
+        reasons += linux.unrestartable(deleted.splitlines())
+    if reasons:
+        return RebootNeed(True, tuple(reasons)), ""
+    for probe in ("apt.reboot", "linux.deleted-files", "linux.uname", "linux.kernels"):
+        if snapshot.output(probe) is None:
+            return RebootNeed(None), f"{probe}: {snapshot.reason(probe)}"
+    return RebootNeed(False), ""
+
+
+def newest_kernel(running: str, snapshot: Snapshot, packages: tuple[Package, ...]) -> str:
+    """Return the newest bootable kernel of the running one's flavour; "" in a container or where none is seen."""
+    if linux.is_container(snapshot) or not running:
+        return ""
+    flavour = running.rpartition("-")[2]
+    seen = [one_line(x, 100) for x in (snapshot.output("linux.kernels") or "").splitlines()]
+    installed = {p.name.removeprefix("linux-image-") for p in packages if p.name.startswith("linux-image-")}
+    same = [k for k in seen if k.rpartition("-")[2] == flavour and (not installed or k in installed or k == running)]
+    return max(same, key=deb.sort_key, default="")
+
+
+def _number(snapshot: Snapshot, probe: str) -> float | None:
+    text = (snapshot.output(probe) or "").strip()
+    return float(text) if text.isdigit() else None

@@ -1,0 +1,146 @@
+"""What every Linux tells the same way: system, kernel, boot, clock, disks, failed units, deleted files still in use."""
+
+from __future__ import annotations
+
+import posixpath
+import re
+from collections.abc import Iterator
+from dataclasses import replace
+
+from patchctl.model.evidence import OK, Probe, Snapshot
+from patchctl.model.facts import FileSystem, HostFacts, OsRelease
+from patchctl.model.text import one_line
+
+_BOOT_ID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+
+FAMILIES = {
+    "debian": "debian", "ubuntu": "debian", "rhel": "redhat", "centos": "redhat", "fedora": "redhat",
+    "suse": "suse", "opensuse": "suse", "sles": "suse", "alpine": "alpine", "arch": "arch",
+}  # fmt: skip
+
+# Executable mappings of files that are gone, one `PID COMM UNIT PATH` a line. Files that are deleted on purpose
+# (anonymous memory, temporary files, JIT caches) are left out; only mappings that can be executed count.
+_DELETED = r"""
+grep -s ' (deleted)$' /proc/[0-9]*/maps | awk '
+  $2 !~ /x/ { next }
+  { path = $0; sub(/^[^\/]*\/proc\/[0-9]+\/maps:/, "", path); if (!match(path, /\//)) next
+    path = substr(path, RSTART); sub(/ \(deleted\)$/, "", path)
+    if (path ~ /^\/(dev|tmp|var\/tmp|run|proc|SYSV|memfd|\[)/) next
+    split($1, w, "/"); if (!seen[w[3] path]++) print w[3] " " path }' |
+while read -r pid path; do
+  comm=; read -r comm <"/proc/$pid/comm" || continue
+  unit=$(sed -n -e '/^1:name=systemd:/{s///p;q;}' -e '/^0::\/./{s/^0:://p;q;}' "/proc/$pid/cgroup")
+  printf '%s %s %s %s\n' "$pid" "$(printf %s "$comm" | tr ' \t' '__')" "${unit:--}" "$path"
+done
+"""
+
+PROBES: tuple[Probe, ...] = (
+    Probe("linux.clock", "date +%s", timeout=10, volatile=True),
+    Probe("linux.os-release", "cat /etc/os-release || cat /usr/lib/os-release", timeout=10, cap=65536),
+    Probe("linux.uname", "uname -s; uname -r; uname -m", timeout=10),
+    Probe("linux.boot-id", "cat /proc/sys/kernel/random/boot_id", timeout=10),
+    Probe("linux.user", "id -un; id -u", timeout=10),
+    Probe("linux.container", "systemd-detect-virt -c || tr '\\0' '\\n' </proc/1/environ | sed -n 's/^container=//p'",
+          timeout=10),
+    Probe("linux.kernels", "for f in /boot/vmlinu[xz]-*; do [ -e \"$f\" ] && echo \"${f#/boot/vmlinu?-}\"; done; true",
+          timeout=10),
+    Probe("linux.disks", "df -P -k -l || df -P -k", timeout=20, volatile=True),
+    Probe("linux.failed-units", "systemctl list-units --state=failed --no-legend --plain --no-pager",
+          when="[ -d /run/systemd/system ]", timeout=20),
+    Probe("linux.deleted-files", _DELETED, root=True, when="[ -r /proc/self/maps ]", timeout=60, volatile=True),
+)  # fmt: skip
+
+_PSEUDO = frozenset({"tmpfs", "devtmpfs", "udev", "none", "shm", "proc", "sysfs", "run", "efivarfs", "cgroup"})
+
+
+def read_os(snapshot: Snapshot) -> OsRelease:
+    """Return what /etc/os-release says; an empty OsRelease when it could not be read."""
+    fields: dict[str, str] = {}
+    for line in (snapshot.output("linux.os-release") or "").splitlines():
+        key, sep, value = line.partition("=")
+        if sep and re.fullmatch(r"[A-Z_0-9]+", key):
+            fields[key] = one_line(re.sub(r"\\(.)", r"\1", value.strip().strip("'\"")), 100)
+    name = fields.get("ID", "")
+    words = [name, *fields.get("ID_LIKE", "").split()]
+    family = next((FAMILIES[w] for w in words if w in FAMILIES), "")
+    return OsRelease(
+        name, fields.get("VERSION_ID", ""), family, fields.get("VERSION_CODENAME", ""), fields.get("PRETTY_NAME", "")
+    )
+
+
+def read_common(snapshot: Snapshot) -> HostFacts:
+    """Return the facts that do not depend on the package manager; the reason for each that is missing."""
+    facts = HostFacts(os=read_os(snapshot))
+    unknown: list[tuple[str, str]] = []
+
+    def lines(probe: str, field: str) -> list[str] | None:
+        found = snapshot.evidence.get(probe)
+        if found is not None and found.status == OK and found.rc == 0:
+            return found.output.splitlines()
+        reason = snapshot.reason(probe) or f"exit code {found.rc if found else None} from {probe}"
+        unknown.append((field, reason))
+        return None
+
+    uname = lines("linux.uname", "kernel")
+    if uname is not None and len(uname) == 3:
+        facts = replace(facts, kernel=one_line(uname[1], 100), arch=one_line(uname[2], 40))
+    boot = lines("linux.boot-id", "boot_id")
+    if boot and _BOOT_ID.fullmatch(boot[0]):
+        facts = replace(facts, boot_id=boot[0])
+    clock = lines("linux.clock", "clock_skew")
+    if clock and clock[0].isdigit():
+        facts = replace(facts, clock_skew=round(float(clock[0]) - snapshot.taken_at, 1))
+    disks = lines("linux.disks", "file_systems")
+    if disks is not None:
+        facts = replace(facts, file_systems=tuple(_file_systems(disks)))
+    failed = lines("linux.failed-units", "failed_units")
+    if failed is not None:
+        facts = replace(facts, failed_units=tuple(one_line(x.split()[0], 200) for x in failed if x.split()))
+    deleted = lines("linux.deleted-files", "restarts")
+    if deleted is not None:
+        units = {u for u in (_unit(row[1], row[2]) for row in deleted_files(deleted)) if u}
+        facts = replace(facts, restarts=tuple(sorted(units)))
+    return replace(facts, unknown=tuple(unknown))
+
+
+def deleted_files(lines: list[str]) -> Iterator[tuple[int, str, str, str]]:
+    """Given lines of linux.deleted-files, yield (pid, command, cgroup path, deleted file)."""
+    for line in lines:
+        words = line.split(" ", 3)
+        if len(words) == 4 and words[0].isdigit():
+            yield int(words[0]), one_line(words[1], 40), words[2], one_line(words[3], 200)
+
+
+def unrestartable(lines: list[str]) -> tuple[str, ...]:
+    """Return why only a reboot helps: init or the message bus still run deleted files."""
+    reasons: dict[str, str] = {}
+    for pid, command, _, path in deleted_files(lines):
+        if pid == 1 or command in ("dbus-daemon", "dbus-broker"):
+            reasons.setdefault(command, f"{command}[{pid}] still runs the deleted {path}")
+    return tuple(reasons.values())
+
+
+def is_container(snapshot: Snapshot) -> bool:
+    """Say whether the host shares somebody else's kernel, which then is not its own to update."""
+    found = (snapshot.output("linux.container") or "").strip()
+    return found not in ("", "none")
+
+
+def _unit(command: str, cgroup: str) -> str:
+    """Return the unit to restart for a process: its service, or the user session it belongs to."""
+    for part in reversed(cgroup.split("/")):
+        part = one_line(part, 200)
+        if part.endswith((".service", ".socket", ".timer")) and not part.startswith("user@"):
+            return part
+    session = posixpath.basename(cgroup)
+    if session.endswith(".scope"):
+        return f"{one_line(session, 100)} ({command})"
+    return "" if command in ("systemd", "init") else f"(no unit) {command}"
+
+
+def _file_systems(lines: list[str]) -> Iterator[FileSystem]:
+    """Given `df -P -k` output, yield real file systems: one per mount point, pseudo file systems left out."""
+    for line in lines[1:]:
+        found = re.fullmatch(r"(\S.*?)\s+(\d+)\s+(\d+)\s+(-?\d+)\s+(?:\d+%|-)\s+(/.*)", line)
+        if found and found[1] not in _PSEUDO and int(found[2]) > 0:
+            yield FileSystem(one_line(found[5], 300), int(found[2]) * 1024, max(0, int(found[4])) * 1024)
