@@ -6,13 +6,12 @@ numbers. Nothing is assumed where neither says anything: it is None, and the rep
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from patchctl.model.plan import HostPlan, Plan
+from patchctl.model.plan import Plan
 from patchctl.model.rollout import Event
 from patchctl.model.units import resolve_budget
 from patchctl.report.hosts import HostDigest, digest_host
@@ -30,7 +29,6 @@ _CODE_OF_STATE = {
     "reboot-pending": 3, "skipped": 3, "pending": 3,
 }  # fmt: skip
 _PRECEDENCE = (130, 143, 1, 13, 11, 2, 10, 7, 6, 12, 5, 4, 3, 0)
-_DUE = re.compile(r"\bdue (\d{4}-\d{2}-\d{2})")
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,10 +77,10 @@ class NotApproved:
 
     updates: int
     hosts: int
-    next_due: str
-    """YYYY-MM-DD, "" = no date known"""
-    reasons: tuple[tuple[str, int], ...]
-    """(reason, hosts x updates), most frequent first"""
+    next_due: float | None
+    """Unix time when the next of them becomes due; None = not known."""
+    lines: tuple[tuple[str, str, str, int], ...]
+    """(package, candidate, reason, hosts), most hosts first"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +126,7 @@ def digest_rollout(plan: Plan, events: Sequence[Sealed], document: Mapping[str, 
         exit_code=code, total=len(hosts), verified=dict(counts).get("succeeded", 0), counts=counts,
         limits=measure_limits(plan, hosts, document), started_at=document.get("started_at"),
         ended_at=document.get("ended_at") or last, rings=_digest_rings(plan, hosts, events), hosts=hosts,
-        not_approved=sum_not_approved(plan.hosts.values()), events=tuple(events),
+        not_approved=sum_not_approved(plan), events=tuple(events),
     )  # fmt: skip
 
 
@@ -181,19 +179,16 @@ def measure_limits(
     return tuple(LimitLine(name, counted[name], total, resolve_budget(text, total)) for name, text in budgets.items())
 
 
-def sum_not_approved(hosts: Iterable[HostPlan]) -> NotApproved:
+def sum_not_approved(plan: Plan) -> NotApproved:
     """Sum up what waits for approval, is held, phased or rejected; each (package, candidate) counts once."""
-    updates: set[tuple[str, str]] = set()
-    reasons: Counter[str] = Counter()
-    due: list[str] = []
+    counted: Counter[tuple[str, str, str]] = Counter()
     affected = 0
-    for host in hosts:
+    for host in plan.hosts.values():
         affected += bool(host.not_approved)
-        for package, candidate, reason in host.not_approved:
-            updates.add((package, candidate))
-            reasons[reason] += 1
-            due += _DUE.findall(reason)
-    return NotApproved(len(updates), affected, min(due, default=""), tuple(reasons.most_common(50)))
+        counted.update(host.not_approved)
+    updates = {(package, candidate) for package, candidate, _ in counted}
+    lines = sorted(((*key, count) for key, count in counted.items()), key=lambda line: (-line[3], line))
+    return NotApproved(len(updates), affected, plan.next_due, tuple(lines))
 
 
 def _digest_rings(plan: Plan, hosts: Sequence[HostDigest], events: Sequence[Sealed]) -> tuple[RingDigest, ...]:

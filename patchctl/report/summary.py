@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import date, datetime, tzinfo
+from datetime import datetime, tzinfo
 
 from patchctl.model.localtime import parse_zone
 from patchctl.model.text import one_line
@@ -38,7 +38,8 @@ class Trouble:
 
 def render_summary(digest: RolloutDigest, report: ReportLine | None = None) -> str:
     """Return the lines an admin reads when a rollout ends. Host text in them is cut and stripped of controls."""
-    lines = [_head_line(digest)]
+    zone = parse_zone(digest.plan.timezone)
+    lines = [_head_line(digest, zone)]
     lines.append("  ".join(f"{state} {count:,}" for state, count in digest.counts))
     lines.append("   ".join(str(limit) for limit in digest.limits))
     if digest.message:
@@ -46,7 +47,7 @@ def render_summary(digest: RolloutDigest, report: ReportLine | None = None) -> s
     lines += _trouble_lines(group_trouble(digest.hosts))
     waiting = digest.not_approved
     if waiting.updates:
-        due = f", next due {_day(waiting.next_due)}" if waiting.next_due else ""
+        due = f", next due {_day(waiting.next_due, zone)}" if waiting.next_due is not None else ""
         lines.append(f"NOT APPROVED {_count(waiting.updates, 'update')} on {_count(waiting.hosts, 'host')}{due}")
     lines += [f"Next:   {command}" for command in next_commands(digest)]
     if report is not None:
@@ -90,9 +91,9 @@ def next_commands(digest: RolloutDigest) -> list[str]:
     return commands
 
 
-def _head_line(digest: RolloutDigest) -> str:
+def _head_line(digest: RolloutDigest, zone: tzinfo) -> str:
     parts = [f"Rollout {digest.rollout} {digest.title}", f"{digest.verified:,}/{digest.total:,} verified"]
-    span = format_span(digest.started_at, digest.ended_at, parse_zone(digest.plan.timezone))
+    span = format_span(digest.started_at, digest.ended_at, zone)
     if span:
         parts.append(span)
     parts.append(f"exit {digest.exit_code}")
@@ -106,8 +107,7 @@ def format_span(start: float | None, end: float | None, zone: tzinfo) -> str:
     first, last = datetime.fromtimestamp(start, zone), datetime.fromtimestamp(end, zone)
     if end - start < 18 * 3600:
         return f"{first:%H:%M}-{last:%H:%M} {last:%Z}"
-    begin = f"{first.day} {_MONTHS[first.month - 1]} {first:%H:%M}"
-    return f"{begin} - {last.day} {_MONTHS[last.month - 1]} {last:%H:%M %Z}"
+    return f"{_day(start, zone)} {first:%H:%M} - {_day(end, zone)} {last:%H:%M %Z}"
 
 
 def _trouble_lines(groups: Sequence[Trouble]) -> list[str]:
@@ -124,8 +124,8 @@ def _trouble_lines(groups: Sequence[Trouble]) -> list[str]:
     return lines
 
 
-def _day(text: str) -> str:
-    day = date.fromisoformat(text)
+def _day(at: float, zone: tzinfo) -> str:
+    day = datetime.fromtimestamp(at, zone)
     return f"{day.day} {_MONTHS[day.month - 1]}"
 
 

@@ -146,11 +146,11 @@ class Store:
         row = connection.execute(sa.select(schema.chain.c.number, schema.chain.c.hash)).one()
         return Head(self.store_id, self.epoch, row.number, row.hash, self._now())
 
-    def verify_chain(self, heads: Sequence[Head] = ()) -> ChainReport:
-        """Check every record, every plan and every piece of evidence against their hashes and kept heads."""
+    def verify_chain(self, heads: Sequence[Head] = (), *, deep: bool = True) -> ChainReport:
+        """Check every record and every plan against the chain and kept heads; `deep`: all evidence too."""
         with self._database.read() as connection:
             report = verify_rows(iterate_rows(connection), self._head(connection), heads)
-            more = [*_check_plans(connection), *_check_evidence(connection)]
+            more = [*_check_plans(connection), *(_check_evidence(connection) if deep else ())]
         return ChainReport(report.records, report.head, (*report.problems, *more))
 
     # --- snapshots and updates
