@@ -41,14 +41,7 @@ disk-full)
     fi ;;
 dpkg-interrupted)
     rm -f /var/lib/lab-half
-    mkdir -p $saved/deb
-    cd $saved/deb
-    sed "s/^Types/Enabled: yes\nTypes/; s/^Suites: .*/Suites: lab-half/" /etc/apt/sources.list.d/debian.sources |
-        awk -v RS= -v ORS='\n\n' '/\/lab/' > /etc/apt/sources.list.d/lab-half.sources
-    update_only sources.list.d/lab-half.sources
-    apt-get -qq download lab-half=2.0
-    rm -f /etc/apt/sources.list.d/lab-half.sources
-    dpkg -i lab-half_2.0_all.deb >/dev/null 2>&1 || :
+    dpkg -i /var/cache/lab-half_2.0_all.deb >/dev/null 2>&1 || :
     dpkg --audit | grep -q lab-half ;;
 edit-conffile)
     echo '# changed by the administrator' >> /etc/lab-conffile.conf ;;
@@ -121,7 +114,7 @@ clear)
     [ ! -e $saved/sudoers-ops ] || mv $saved/sudoers-ops /etc/sudoers.d/ops
     for f in $saved/*.sources; do [ ! -e "$f" ] || mv "$f" /etc/apt/sources.list.d/; done
     for f in /etc/apt/sources.list.d/lab-offer-*.sources; do [ ! -e "$f" ] || rm -f "$f"; done
-    rm -f /etc/faketimerc /etc/apt/preferences.d/lab-pin /var/lib/lab-half /var/lib/apt/lists/*_lab_dists_lab-*
+    rm -f /etc/faketimerc /etc/apt/preferences.d/lab-pin /var/lib/apt/lists/*_lab_dists_lab-*
     [ ! -e /etc/environment ] || sed -i /^LD_PRELOAD=/d /etc/environment
     rm -f /etc/profile.d/lab-chatty.sh /etc/ssh/sshd_config.d/lab-chatty.conf /etc/lab-banner
     for home in /root /home/*; do
@@ -132,8 +125,9 @@ clear)
     apt-mark showhold | xargs -r apt-mark -qq unhold
     systemctl start ssh
     systemctl reload ssh
+    : > /var/lib/lab-half  # so that it lets dpkg live this time
     dpkg --configure -a >/dev/null 2>&1 || :
-    rm -rf $saved ;;
+    rm -rf /var/lib/lab-half $saved ;;
 *)
     echo "no fault called $1" >&2
     exit 2 ;;
