@@ -9,14 +9,15 @@ from __future__ import annotations
 import base64
 import secrets
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from patchctl.connect.contract import Command, Result, SecretResolver
 from patchctl.connect.pipe import Opener, Pipe
 from patchctl.connect.privilege import Ascent, Escalation, Step, exec_line, script_input
-from patchctl.model.errors import CredentialsError, HostTimeoutError
+from patchctl.model.errors import CredentialsError, HostError, HostTimeoutError
 from patchctl.model.hosts import Become, Host, SecretRef
+from patchctl.model.text import decode
 
 STDERR_CAP = 256 * 1024
 _CHUNK = 64 * 1024
@@ -36,6 +37,10 @@ class Shell:
     """The login user; who logs in as the become user needs no escalation."""
     terminal: bool = False
     """Start on a terminal from the first try (learned from an earlier command)."""
+    patience: float | None = None
+    """Seconds until the ready line; None = the host's connect timeout."""
+    explain: Callable[[int | None, str], HostError | None] | None = None
+    """Reads what the transport's own program said when it ended before the login shell spoke."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +96,7 @@ def converse(shell: Shell, command: Command) -> Outcome:
         ascent = _ascent(become, terminal=terminal, streaming=command.stdin is not None)
         pipe = shell.open(exec_line(ascent), terminal=terminal)
         try:
-            ready, stderr = _ascend(pipe, ascent, shell, deadlines, timeouts.connect)
+            ready, stderr = _ascend(pipe, ascent, shell, deadlines, shell.patience or timeouts.connect)
             if ready.kind != "terminal":
                 return _deliver(pipe, ascent, shell, command, deadlines, ready, stderr)
         finally:
@@ -121,6 +126,7 @@ def _ascend(
         step = escalation.feed(stdout, stderr)
         if step is None:
             if pipe.ended():
+                _explain(shell, escalation, pipe.status(), errors)
                 escalation.end(pipe.status())
             if time.monotonic() >= latest or deadlines.passed():
                 escalation.stalled(patience)
@@ -132,6 +138,13 @@ def _ascend(
             latest = time.monotonic() + patience  # PAM may ask a server, and delays after a wrong password
             continue
         return step, errors
+
+
+def _explain(shell: Shell, escalation: Escalation, status: int | None, said: bytes) -> None:
+    if shell.explain is not None and not escalation.logged_in:
+        error = shell.explain(status, decode(said))
+        if error is not None:
+            raise error
 
 
 def _answer(shell: Shell, reference: SecretRef) -> bytes:

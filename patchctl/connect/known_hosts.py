@@ -90,7 +90,9 @@ class KnownHosts:
 
     def algorithms(self, name: str, port: int) -> tuple[str, ...]:
         """Return the host key algorithms for which something is known of this host, best first (as ssh prefers)."""
-        lines = self._lines(name, port)
+        lines = self.lookup(name, port)
+        if port != 22:
+            lines = (*lines, *self.lookup(name, 22))
         plain = [a for key in lines if not key.marker for a in _PLAIN_ALGORITHMS.get(key.blob.type, ())]
         if any(key.marker == "@cert-authority" for key in lines):
             signed = [a + _CERTIFICATE for algorithms in _PLAIN_ALGORITHMS.values() for a in algorithms]
@@ -104,9 +106,17 @@ class KnownHosts:
     def check(self, name: str, port: int, blob: KeyBlob, now: float) -> KeyVerdict:
         """Judge the key (or host certificate) that a host showed. `now`: Unix time, for the validity of certificates.
 
-        `name` is the host name or address that was connected to, or its HostKeyAlias.
+        `name` is the host name or address that was connected to, or its HostKeyAlias. As with ssh, a host at another
+        port than 22 may also be known by its name alone, if that key is the one it shows.
         """
-        lines = self._lines(name, port)
+        verdict = self._judge(self.lookup(name, port), name, blob, now)
+        if verdict.status == UNKNOWN and port != 22:
+            bare = self._judge(self.lookup(name, 22), name, blob, now)
+            if bare.status == KNOWN:
+                return bare
+        return verdict
+
+    def _judge(self, lines: tuple[KnownKey, ...], name: str, blob: KeyBlob, now: float) -> KeyVerdict:
         shown = KeyBlob(plain_type(blob), blob.data) if not is_certificate(blob) else blob
         revoked = [key.blob.data for key in lines if key.marker == "@revoked"]
         if is_certificate(blob):
@@ -125,16 +135,6 @@ class KnownHosts:
         if any(key.blob.data == shown.data for key in plain):
             return KeyVerdict(KNOWN, "", lines)
         return KeyVerdict(CHANGED if plain else UNKNOWN, "", lines)
-
-    def _lines(self, name: str, port: int) -> tuple[KnownKey, ...]:
-        """As ssh: a host at another port may also be known by its name alone."""
-        lines = self.lookup(name, port)
-        if port != 22:
-            bare = self.lookup(name, 22)
-            if not any(not key.marker for key in lines):
-                return (*lines, *bare)
-            return (*lines, *(key for key in bare if key.marker == "@revoked"))
-        return lines
 
 
 def lookup_host(name: str) -> str:

@@ -69,6 +69,7 @@ class Login:
                 agent.close()
         if self._try_password(transport):
             return
+        self._ask_methods(transport)
         raise self._refused()
 
     def _open_agent(self) -> _AgentAt | None:
@@ -184,6 +185,17 @@ class Login:
                 self._notes.append(f"the server asked for: {', '.join(asked)}")
             self._check_alive(transport, error)
             return False
+
+    def _ask_methods(self, transport: paramiko.Transport) -> None:
+        """Learn what the server would have taken, for the message. Only after all has failed: it costs a round trip."""
+        if self._offered or not transport.is_active():
+            return
+        try:
+            transport.auth_none(self._endpoint.user)
+        except BadAuthenticationType as error:
+            self._offered = tuple(error.allowed_types)
+        except paramiko.SSHException:
+            return  # the message goes without the list
 
     def _check_alive(self, transport: paramiko.Transport, error: AuthenticationException) -> None:
         if isinstance(error, BadAuthenticationType):

@@ -42,7 +42,7 @@ class Resolver:
     def _complete(
         self, name: str, written: str, connection: Connection, found: SshSettings, jumps: tuple[Endpoint, ...]
     ) -> Endpoint:
-        if found.revoked_host_keys:
+        if found.revoked_host_keys and connection.transport != "openssh":
             raise UsageError(
                 "revoked-host-keys", f"{name}: ssh_config sets RevokedHostKeys, which only ssh itself can read",
                 "mark the keys @revoked in known_hosts, or set transport: openssh for this host",
@@ -85,6 +85,8 @@ class Resolver:
         if not written and host.site in self._inventory.sites:
             written = self._inventory.sites[host.site].jump
         if not written:
+            if host.connection.transport == "openssh":
+                return ()  # ssh reads ProxyJump and ProxyCommand from its configuration itself
             if found.proxy_command:
                 raise UsageError(
                     "proxy-command", f"{host.name}: ssh_config sets ProxyCommand, which paramiko does not run here",
