@@ -9,11 +9,13 @@ from typing import Annotated, Any, TypeVar, Union, get_args, get_origin
 from pydantic import BaseModel, ValidationError
 
 from patchctl.documents.fields import kind_of
-from patchctl.documents.loader import Document
+from patchctl.documents.loader import Document, Items, Section
 from patchctl.documents.source import Findings, suggest
 from patchctl.model.errors import Problem
 
 M = TypeVar("M", bound=BaseModel)
+MAX_ROUNDS = 4
+"""A misfit may hide others (a section of the wrong type); after this many rounds the file is given up."""
 _EXPECTED = {
     "model_type": "a mapping", "dict_type": "a mapping", "list_type": "a list", "tuple_type": "a list",
     "string_type": "text", "model_attributes_type": "a mapping",
@@ -21,19 +23,80 @@ _EXPECTED = {
 
 
 def check_document(document: Document, schema: type[M], findings: Findings) -> M | None:
-    """Given a document, return it as a value of `schema`; add all misfits to `findings` and return None if any."""
-    tree = document.tree if document.tree is not None else {}
-    try:
-        return schema.model_validate(tree)
-    except ValidationError as error:
-        for detail in error.errors(include_url=False):
-            findings.add(_problem(document, schema, detail))
+    """Given a document, return it as a value of `schema`; every misfit goes to `findings`.
+
+    What does not fit is then taken out of the tree, so that the rest can still be checked against other files in the
+    same run. None: what is left is no `schema` at all.
+    """
+    if document.tree is None:
+        return _checked({}, document, schema, findings)[0]
+    for _ in range(MAX_ROUNDS):
+        value, misfits = _checked(document.tree, document, schema, findings)
+        if value is not None or not isinstance(document.tree, Section):
+            return value
+        if not _prune(document.tree, misfits):
+            return None
     return None
 
 
+def _checked(
+    tree: Any, document: Document, schema: type[M], findings: Findings
+) -> tuple[M | None, list[tuple[Hashable, ...]]]:
+    try:
+        return schema.model_validate(tree), []
+    except ValidationError as error:
+        details = error.errors(include_url=False)
+    for detail in details:
+        findings.add(_problem(document, schema, detail))
+    return None, [_path_of(detail["loc"])[: -1 if detail["type"] == "missing" else None] for detail in details]
+
+
+def _prune(tree: Section, misfits: list[tuple[Hashable, ...]]) -> bool:
+    """Take the misfits out of the tree, last list items first; say whether anything was taken."""
+    taken = False
+    for path in sorted(set(misfits), key=lambda p: [(isinstance(step, str), step) for step in p], reverse=True):
+        node: Any = tree
+        for step in path[:-1]:
+            inner = _child(node, step)
+            if inner is None:
+                break
+            node = inner
+        else:
+            taken = _take_out(node, path) or taken
+    return taken
+
+
+def _child(node: Any, step: Hashable) -> Any:
+    """Return the section or list below a step, or None where a single text stands for it."""
+    if isinstance(node, Section):
+        found = node.get(str(step))
+    elif isinstance(node, Items) and isinstance(step, int) and step < len(node):
+        found = node[step]
+    else:
+        found = None
+    return found if isinstance(found, (Section, Items)) else None
+
+
+def _take_out(node: Any, path: tuple[Hashable, ...]) -> bool:
+    if not path:
+        return False
+    step = path[-1]
+    if isinstance(node, Section):
+        node.places.pop(str(step), None)
+        return node.pop(str(step), node) is not node
+    if isinstance(node, Items) and isinstance(step, int) and step < len(node):
+        del node[step], node.places[step]
+        return True
+    return False
+
+
+def _path_of(loc: Sequence[Hashable]) -> tuple[Hashable, ...]:
+    """Return the keys of the file in a pydantic path: union branches show there by their tag, in round brackets."""
+    return tuple(step for step in loc if not _is_branch(step) and step != "[key]")
+
+
 def _problem(document: Document, schema: type[BaseModel], detail: Any) -> Problem:
-    # Union branches show up in the path under their tag, written in brackets: they are no keys of the file.
-    path: tuple[Hashable, ...] = tuple(step for step in detail["loc"] if not _is_branch(step))
+    path = _path_of(detail["loc"])
     code, context = detail["type"], detail.get("ctx", {})
     if code == "extra_forbidden":
         return document.problem(path, "unknown-key", f"unknown key {str(path[-1])!r}",
@@ -44,9 +107,8 @@ def _problem(document: Document, schema: type[BaseModel], detail: Any) -> Proble
         found = kind_of(detail["input"])
         return document.problem(path, "unexpected-type", f"expected {_EXPECTED[code]}, found {found}")
     if "message" in context and "hint" in context:
-        on_key = path and path[-1] == "[key]"
-        return document.problem(path[:-1] if on_key else path, code, str(context["message"]), str(context["hint"]),
-                                key=bool(on_key))
+        return document.problem(path, code, str(context["message"]), str(context["hint"]),
+                                key=detail["loc"][-1] == "[key]")
     return document.problem(path, "invalid-value", str(detail["msg"]))
 
 

@@ -44,21 +44,24 @@ def read_inventory(
     paths: Sequence[Path], findings: Findings, *, run_scripts: bool, base: Path | None = None
 ) -> Inventory:
     """Like load_inventory, but problems go to `findings`, and scripts run only if that is asked for."""
-    reader = InventoryReader(Draft(), findings, run_scripts=run_scripts, base=base or Path.cwd())
-    for path in paths:
-        reader.read_source(path, 0, None)
-    return resolve_inventory(reader.draft, findings)
+    return InventoryReader(findings, run_scripts=run_scripts, base=base or Path.cwd()).read(paths)
 
 
 class InventoryReader:
     """Goes through files, folders and imports; each file is read once, at the highest rank it is named with."""
 
-    def __init__(self, draft: Draft, findings: Findings, *, run_scripts: bool, base: Path) -> None:
-        self.draft = draft
+    def __init__(self, findings: Findings, *, run_scripts: bool, base: Path) -> None:
+        self.draft = Draft()
         self.findings = findings
         self.run_scripts = run_scripts
         self.base = base
         self.seen: set[Path] = set()
+
+    def read(self, paths: Sequence[Path]) -> Inventory:
+        """Read files and folders, and return what they make together; problems are in `findings`."""
+        for path in paths:
+            self.read_source(path, 0, None)
+        return resolve_inventory(self.draft, self.findings)
 
     def read_source(self, path: Path, rank: int, named_at: Place | None) -> None:
         """Read a file or folder with the variable folders beside it; `named_at` is the import that names it."""

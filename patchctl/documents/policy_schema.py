@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from typing import Annotated, Any, Literal
-from zoneinfo import ZoneInfo
 
 from pydantic import Field, model_validator
 
@@ -30,7 +29,7 @@ from patchctl.documents.fields import (
 )
 from patchctl.documents.health import HealthEntry
 from patchctl.documents.inventory_schema import REBOOT_WORDS
-from patchctl.documents.source import suggest
+from patchctl.model.localtime import parse_zone
 
 SEVERITIES = ("low", "medium", "important", "critical")
 VERDICTS = ("approved", "pending", "rejected", "deferred")
@@ -39,18 +38,10 @@ VERDICTS = ("approved", "pending", "rejected", "deferred")
 def _read_timezone(value: Any) -> str:
     text = read_text(value)
     try:
-        ZoneInfo(text)
-    except (OSError, ValueError) as error:  # ZoneInfoNotFoundError is a KeyError
-        raise _unknown_zone(text) from error
-    except KeyError as error:
-        raise _unknown_zone(text) from error
+        parse_zone(text)
+    except ValueError as error:
+        raise fail("unknown-timezone", str(error)) from error
     return text
-
-
-def _unknown_zone(text: str) -> Exception:
-    from zoneinfo import available_timezones
-
-    return fail("unknown-timezone", f"no such time zone: {text!r}", suggest(text, available_timezones()))
 
 
 def _read_blackout(value: Any) -> str:

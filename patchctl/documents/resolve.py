@@ -73,6 +73,11 @@ class _Resolver:
         self.plain_hosts: dict[tuple[frozenset[str], str], Host] = {}
 
     def resolve(self) -> Inventory:
+        for level in (*(g.own for g in self.draft.groups.values()), *(h.own for h in self.draft.hosts.values())):
+            said = level.settings.get("site")
+            if said and said.value not in self.draft.sites:
+                self.problem(said.place, "unknown-site", f"there is no site {said.value!r}",
+                             suggest(str(said.value), self.draft.sites))
         direct: dict[str, set[str]] = {name: set() for name in self.draft.hosts}
         for group in self.draft.groups.values():
             for member in group.hosts:
@@ -165,6 +170,12 @@ class _Resolver:
         factor = site_level.settings["timeout_factor"].value if (
             (site_level := self.draft.sites.get(site)) and "timeout_factor" in site_level.settings) else 1.0
         places = {key: str(said.setting.place) for key, said in merged.settings.items()}
+        jump = settings.get("jump", ())
+        own_names = (name, settings.get("address", name))
+        if any(_jump_host(hop) in own_names for hop in jump):
+            # A bastion is often listed in the site it guards: nobody jumps through itself.
+            settings["jump"] = jump[: next(i for i, hop in enumerate(jump) if _jump_host(hop) in own_names)]
+            ignored.append(f"jump: the host is its own jump host ({places['jump']})")
         host = Host(
             name=name, connection=build_connection(settings, places, factor), groups=tuple(sorted(groups)), site=site,
             variables={key: _without_secret(key, value, merged.variables[key], secret_names)
@@ -220,9 +231,6 @@ class _Resolver:
                              "set site: on the host itself")
         else:
             return ""
-        if chosen.value not in self.draft.sites:
-            self.problem(chosen.place, "unknown-site", f"there is no site {chosen.value!r}",
-                         suggest(str(chosen.value), self.draft.sites))
         return str(chosen.value)
 
     def merge(self, groups: Iterable[str], site: str) -> _Merged:
@@ -273,6 +281,11 @@ def _add_level(base: _Merged, level: Level, label: str) -> _Merged:
     variables.update({key: _Said(setting, label, weight) for key, setting in level.variables.items()})
     health = {**base.health, **{c: _Said(s, label, weight) for c, s in level.health.items() if c not in base.health}}
     return _Merged(settings, variables, health, (*base.vaulted, *level.vaulted), weight)
+
+
+def _jump_host(hop: str) -> str:
+    """Return the host of [user@]host[:port]."""
+    return hop.rpartition("@")[2].partition(":")[0]
 
 
 def _without_secret(key: str, value: Any, said: _Said, secret_names: set[str]) -> Any:

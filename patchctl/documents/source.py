@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -12,12 +12,13 @@ from patchctl.model.errors import Problem
 from patchctl.model.text import one_line, strip_control
 
 LINE_LIMIT = 240
-# The value behind a key that looks like a secret is masked in excerpts; references (env:, file: ...) may be shown.
+# The value behind a key that names a secret is masked in excerpts; references (env:, file: ...) may be shown.
 _SECRET = re.compile(
-    r"(?i)^(?P<key>.*?(?:password|passwd|passphrase|secret|token|api_?key|_pass)['\"]?\s*[:=]\s*)(?P<value>\S.*)$"
+    r"""(?ix) (?P<key> [\w-]* (?:password|passwd|passphrase|secret|token|api_?key|_pass) ['"]? \s* [:=] \s* )
+        (?P<value> "(?:[^"\\]|\\.)*"? | '[^']*'? | [^,}\]\s][^,}\]]* )"""
 )
-_SECRET_BY_FLAG = re.compile(r"(?i)(\b(?:\w*(?:password|passwd|passphrase|secret|token|_pass))\s*[=:]\s*)[^\s,}]+")
-_REFERENCE = re.compile(r"""^['"]?(?:(?:env|file|cmd|prompt|vault-file):|\{\{|[|>]|!vault|\{|\[)""")
+_REFERENCE = re.compile(r"""['"]?(?:(?:env|file|prompt|vault-file):|\{\{)|[|>]|!vault|\{|\[""")
+_CONTINUED = re.compile(r"\s*[\w-]*(?:password|passwd|passphrase|secret|token|api_?key|_pass)\s*[:=]", re.IGNORECASE)
 
 
 class Findings:
@@ -63,17 +64,25 @@ class Source:
         return f"{self.name}:{line}:{column}"
 
 
-def mask_secret(line: str) -> str:
-    """Given a source line, return it with the value behind a key that names a secret replaced by an ellipsis."""
-    found = _SECRET.match(line)
-    if found and not _REFERENCE.match(found["value"]):
-        return found["key"] + "…"
-    return _SECRET_BY_FLAG.sub(lambda m: m[0] if _REFERENCE.match(m[0][len(m[1]) :]) else f"{m[1]}…", line)
+def mask_secrets(line: str) -> str:
+    """Given a source line, return it with every value behind a key that names a secret blotted out.
+
+    The blot is as long as the value, so that columns stay right; a plain scalar is blotted up to the end of its line.
+    """
+    def blot(found: re.Match[str]) -> str:
+        return found[0] if _REFERENCE.match(found["value"]) else found["key"] + "*" * len(found["value"])
+
+    masked = _SECRET.sub(blot, line)
+    if masked != line and _CONTINUED.match(line):
+        # A line of its own: commas and brackets belong to the value.
+        at = masked.index("*")
+        return masked[:at] + "*" * (len(line) - at)
+    return masked
 
 
 def _excerpt(line: str, column: int) -> tuple[str, int]:
     """Return the line safe for a terminal and short enough, with the column moved along."""
-    safe = strip_control(mask_secret(line).replace("\t", " "))
+    safe = strip_control(mask_secrets(line).replace("\t", " "))
     if len(safe) <= LINE_LIMIT:
         return safe, column
     start = max(0, min(column - 1 - LINE_LIMIT // 2, len(safe) - LINE_LIMIT))
@@ -94,7 +103,3 @@ def suggest(word: str, known: Iterable[str]) -> str:
     shown = ", ".join(words[:12])
     return f"known: {shown}{', …' if len(words) > 12 else ''}"
 
-
-def numbered(text: str) -> Iterator[tuple[int, str]]:
-    """Return (line number, line) pairs starting at 1."""
-    return enumerate(text.splitlines(), 1)

@@ -1,0 +1,148 @@
+"""Checks inventories, policies, baselines and settings, each by itself and against each other. Reads files only.
+
+No network, no vault, no inventory script, no secret command: what needs one of them is noted, never run.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from patchctl.documents.baselines import read_baseline
+from patchctl.documents.check import check_document
+from patchctl.documents.inventories import YAML_ENDINGS, InventoryReader
+from patchctl.documents.loader import Section, parse_document, read_source
+from patchctl.documents.policies import PolicyDocument, read_policy
+from patchctl.documents.settings import FILE_NAME, Settings
+from patchctl.documents.settings_schema import SettingsFile
+from patchctl.documents.source import Findings, Source
+from patchctl.model.errors import Problem
+from patchctl.model.hosts import Inventory
+from patchctl.usecases.crosschecks import check_inventory, check_policies
+
+
+@dataclass(frozen=True)
+class Validation:
+    """What a run found. `notes` make nothing invalid."""
+
+    problems: tuple[Problem, ...]
+    notes: tuple[Problem, ...]
+    files: tuple[str, ...]
+    hosts: int = 0
+    groups: int = 0
+    policies: int = 0
+    baselines: int = 0
+
+    @property
+    def ok(self) -> bool:
+        return not self.problems
+
+
+@dataclass
+class _Plan:
+    """The paths by what they hold."""
+
+    inventories: list[Path] = field(default_factory=list)
+    policies: list[Path] = field(default_factory=list)
+    baselines: list[Path] = field(default_factory=list)
+    settings: list[Path] = field(default_factory=list)
+
+
+def validate_project(settings: Settings, paths: Sequence[Path], base: Path, now: float) -> Validation:
+    """Check the paths, or the whole project if there are none.
+
+    Policies are checked against the inventories among the paths, or the project's where none is. `base` is the folder
+    that file names are relative to; `now` (Unix time) decides what has expired.
+    """
+    findings = Findings()
+    plan = _sort_paths(paths) if paths else _whole_project(settings)
+    reader = InventoryReader(findings, run_scripts=False, base=base)
+    if not plan.inventories and plan.policies:
+        plan.inventories = [path for path in settings.inventory if path.exists()]
+    files = [reader.name(path) for path in (*plan.settings, *plan.policies, *plan.baselines)]
+    for path in plan.settings:
+        source = read_source(path, reader.name(path), findings)
+        document = parse_document(source, findings) if source else None
+        if document:
+            check_document(document, SettingsFile, findings)
+    inventory = _inventory(reader, plan.inventories) if plan.inventories else None
+    policies: list[PolicyDocument] = []
+    for path in plan.policies:
+        found = read_policy(path, reader.name(path), findings)
+        if found:
+            policies.append(found)
+    check_policies(policies, inventory, now, findings)
+    for path in plan.baselines:
+        read_baseline(path, reader.name(path), findings)
+    if inventory is not None:
+        check_inventory(inventory, now, findings)
+        files += inventory.sources
+    return Validation(
+        findings.sorted(), tuple(findings.notes), tuple(files),
+        len(inventory.hosts) if inventory else 0, len(inventory.groups) if inventory else 0,
+        len(plan.policies), len(plan.baselines),
+    )
+
+
+def _inventory(reader: InventoryReader, paths: Sequence[Path]) -> Inventory:
+    inventory = reader.read(paths)
+    scripts = any(note.code == "script-not-run" for note in reader.findings.notes)
+    if not inventory.hosts and not scripts and not reader.findings.problems:
+        reader.findings.add(Source(reader.name(paths[0])).problem(
+            0, 0, "no-hosts", "the inventory has no hosts", "add some under groups: or hosts:"))
+    return inventory
+
+
+def _whole_project(settings: Settings) -> _Plan:
+    plan = _Plan(inventories=list(settings.inventory))
+    plan.policies = yaml_files(settings.policies)
+    plan.baselines = yaml_files(settings.baselines)
+    own = settings.project / FILE_NAME
+    plan.settings = [own] if own.is_file() else []
+    return plan
+
+
+def yaml_files(folder: Path) -> list[Path]:
+    """Return the YAML files of a folder by name; folders in it (decisions, tests) hold other things."""
+    if not folder.is_dir():
+        return []
+    return sorted(path for path in folder.iterdir() if path.suffix in (".yaml", ".yml") and path.is_file()
+                  and not path.name.startswith("."))
+
+
+def _sort_paths(paths: Sequence[Path]) -> _Plan:
+    """Tell the kinds apart by their content, so that any file can be named."""
+    plan = _Plan()
+    for path in paths:
+        if path.is_dir() and path.name in ("policies", "baselines"):
+            for file in yaml_files(path):
+                _place(file, plan)
+        elif path.is_dir() or not path.exists():
+            plan.inventories.append(path)
+        else:
+            _place(path, plan)
+    return plan
+
+
+def _place(path: Path, plan: _Plan) -> None:
+    """Put one file where its first keys say it belongs; what cannot be read is told later, by its own reader."""
+    if path.name == FILE_NAME:
+        plan.settings.append(path)
+        return
+    kind = _kind_of(path) if path.suffix in YAML_ENDINGS else "inventory"
+    if kind == "policy" or (kind == "unknown" and path.parent.name == "policies"):
+        plan.policies.append(path)
+    elif kind == "baseline" or (kind == "unknown" and path.parent.name == "baselines"):
+        plan.baselines.append(path)
+    else:
+        plan.inventories.append(path)
+
+
+def _kind_of(path: Path) -> str:
+    quiet = Findings()
+    source = read_source(path, str(path), quiet)
+    document = parse_document(source, quiet) if source else None
+    if document is None or not isinstance(document.tree, Section):
+        return "unknown"
+    return next((key for key in ("policy", "baseline") if key in document.tree), "inventory")
