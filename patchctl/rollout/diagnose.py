@@ -20,22 +20,19 @@ INTERRUPTED_SIGNATURE = "attempt-interrupted"
 CLASSES = ("access", "package-manager", "repository", "disk", "policy", "patch", "reboot", "unknown")
 
 _ACCESS_STATUSES = frozenset({"unreachable", "auth-failed", "privilege-failed", "host-key", "timeout"})
-_CODE_CLASSES: tuple[tuple[str, str, bool], ...] = (
-    # word in the error code, class, transient
-    ("disk", "disk", False),
-    ("space", "disk", False),
-    ("full", "disk", False),
-    ("busy", "package-manager", True),
-    ("staging", "repository", True),
-    ("lock", "package-manager", True),
-    ("dpkg", "package-manager", True),
-    ("download", "repository", True),
-    ("repository", "repository", True),
-    ("artefact", "repository", True),
-    ("fetch", "repository", True),
-    ("veto", "policy", False),
-    ("fence", "policy", False),
-    ("reboot", "reboot", False),
+_CODE_CLASSES: tuple[tuple[str, str, bool, str], ...] = (
+    # word in the error code, class, transient, remedy
+    ("disk", "disk", False, ""),
+    ("space", "disk", False, ""),
+    ("staging", "disk", True, "refetch"),
+    ("broken", "package-manager", False, ""),
+    ("lock", "package-manager", True, "wait"),
+    ("busy", "package-manager", True, "wait"),
+    ("artefact", "repository", True, "refetch"),
+    ("repository", "repository", True, "wait"),
+    ("veto", "policy", False, ""),
+    ("fenced", "policy", False, ""),
+    ("reboot", "reboot", False, ""),
 )
 _NOISE = re.compile(r"^\s*(?:patchctl: step .*)?$")
 _MAX_LINE = 2000
@@ -130,7 +127,7 @@ def _from_error(error: HostFailure) -> Diagnosis:
     if error.status in _ACCESS_STATUSES:
         return Diagnosis("access", error.code, evidence, message)
     words = error.code.split("-")
-    for word, cls, transient in _CODE_CLASSES:
+    for word, cls, transient, remedy in _CODE_CLASSES:
         if word in words:
-            return Diagnosis(cls, error.code, evidence, message, transient=transient)
+            return Diagnosis(cls, error.code, evidence, message, transient=transient, remedy=remedy)
     return Diagnosis("unknown", error.code, evidence, message)

@@ -14,10 +14,14 @@ from patchctl.model.rollout import Diagnosis
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One escalation of a remedy: the adjustment the next attempt carries, and the wait before it in seconds."""
+    """One escalation of a remedy."""
 
     adjustment: str
+    """What the next attempt carries: known to the job kind of `phase`, which does something about it."""
+    phase: str
+    """start (done by the platform before the install) | stage (by delivery) | "" (the delay is all there is to it)"""
     delay: float
+    """Seconds to wait before the next attempt."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,25 +48,39 @@ CATALOGUE: dict[str, Remedy] = {
     remedy.name: remedy
     for remedy in (
         Remedy(
-            "wait-for-lock", (Step("wait-for-lock", 30), Step("wait-longer-for-lock", 120)),
+            "wait-for-lock", (Step("wait-for-lock", "start", 30), Step("wait-longer", "", 300)),
             "waits for the package manager's lock, longer each time", "the lock has another holder, or none",
         ),
         Remedy(
-            "dpkg-configure-a", (Step("dpkg-configure-a", 5),),
-            "runs `dpkg --configure -a` (kept configuration files) before the install",
+            "dpkg-configure-a", (Step("dpkg-configure-a", "start", 5),),
+            "runs `dpkg --configure -a` (configuration files are kept) before the install",
             "no package is half-installed or half-configured any more",
         ),
         Remedy(
-            "refetch", (Step("refetch", 15), Step("deliver-from-controller", 60)),
-            "drops partial downloads and fetches again, then from the controller's cache",
+            "fix-broken", (Step("fix-broken", "start", 5),),
+            "lets apt complete what an earlier run left half-done, removing nothing", "no dependency is unmet any more",
+        ),
+        Remedy(
+            "apt-clean", (Step("apt-clean", "start", 5),),
+            "empties apt's own download cache", "there is more free space than before",
+        ),
+        Remedy(
+            "refetch", (Step("refetch", "stage", 15), Step("deliver-from-controller", "stage", 60)),
+            "drops what was downloaded and fetches it again, then sends it from the controller's cache",
             "every artefact has its planned SHA-256",
         ),
         Remedy(
-            "wait", (Step("wait", 60), Step("wait-longer", 300)),
+            "wait", (Step("wait", "", 60), Step("wait-longer", "", 300)),
             "lets time pass, for links and mirrors that come back by themselves", "the error differs or is gone",
         ),
     )
 }
+_PHASES = {step.adjustment: step.phase for remedy in CATALOGUE.values() for step in remedy.steps}
+
+
+def adjustments_for(kind: str, adjustments: Sequence[str]) -> tuple[str, ...]:
+    """Return those adjustments that a job of this kind knows what to do with."""
+    return tuple(name for name in adjustments if _PHASES.get(name) == kind)
 
 
 def choose_retry(

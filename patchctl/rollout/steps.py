@@ -33,7 +33,7 @@ from patchctl.model.units import format_duration
 from patchctl.rollout.actions import Action, Draft, Record, RunJob, WakeAt
 from patchctl.rollout.diagnose import INTERRUPTED_SIGNATURE, diagnose, diagnose_interruption, diagnose_verification
 from patchctl.rollout.journal import intent_draft
-from patchctl.rollout.remedies import choose_retry
+from patchctl.rollout.remedies import adjustments_for, choose_retry
 from patchctl.rollout.state import ABORTED, HostProgress, LastJob, RolloutState
 
 REBOOT_CAP = 5
@@ -192,8 +192,8 @@ def _after_verify(case: Case) -> Action:
         return _reboot(case)
     if last.result == "ok":
         return _succeed(case, required)
-    if last.error is not None:
-        return _fail(case)
+    if last.error is not None:  # it could not be judged: that may pass
+        return _look(case, "verify", last.at + _REQUEST_AGAIN) if host.tries < REACH_TRIES else _fail(case)
     unhealthy_only = in_place and last.data.get("health_regressed")
     if unhealthy_only and host.tries < HEALTH_TRIES:
         return _look(case, "verify", last.at + _pick(_HEALTH_DELAYS, host.tries))
@@ -348,8 +348,8 @@ def _run(state: RolloutState, host: HostProgress, kind: str) -> RunJob:
         data["health_before"] = None if host.health_before is None else [dict(check) for check in host.health_before]
     job = HostJob(
         id=f"{attempt}:{kind}:{state.token}.{host.jobs + 1}", rollout=state.rollout, host=host.host, kind=kind,
-        attempt=attempt, token=state.token, boot_id=boot_id, adjustments=host.adjustments, previous=host.previous,
-        data=data,
+        attempt=attempt, token=state.token, boot_id=boot_id, adjustments=adjustments_for(kind, host.adjustments),
+        previous=host.previous, data=data,
     )
     return RunJob(job, intent_draft(job, number))
 
