@@ -132,8 +132,7 @@ def compile_script(probes: Sequence[Probe], nonce: str) -> str:
 
     Raise ValueError for a bad nonce, a bad or repeated probe id, or text that no shell can hold.
     """
-    if not _NONCE.fullmatch(nonce):
-        raise ValueError("a nonce is 16 to 64 lower-case hex digits")
+    check_nonce(nonce)
     check_ids(probes)
     calls = [
         f"pc_probe {p.id} {max(1, round(p.timeout))} {p.cap} {int(p.root)} {quote_sh(p.when)} {quote_sh(p.command)}\n"
@@ -143,6 +142,12 @@ def compile_script(probes: Sequence[Probe], nonce: str) -> str:
     end = _END.format(count=len(calls))
     body = f"{_RUNNER}{setup}{''.join(calls)}{end}"
     return f"patchctl_collect() {{{body}}}\npatchctl_collect </dev/null 2>/dev/null\nexit 0\n"
+
+
+def check_nonce(nonce: str) -> None:
+    """Raise ValueError unless the nonce is long enough and of safe characters."""
+    if not _NONCE.fullmatch(nonce):
+        raise ValueError("a nonce is 16 to 64 lower-case hex digits")
 
 
 def check_ids(probes: Sequence[Probe]) -> None:

@@ -139,8 +139,11 @@ def _unit(command: str, cgroup: str) -> str:
 
 
 def _file_systems(lines: list[str]) -> Iterator[FileSystem]:
-    """Given `df -P -k` output, yield real file systems: one per mount point, pseudo file systems left out."""
+    """Given `df -P -k` output, yield real file systems, each once: bind mounts show the same one again."""
+    seen: set[tuple[str, str, str]] = set()
     for line in lines[1:]:
         found = re.fullmatch(r"(\S.*?)\s+(\d+)\s+(\d+)\s+(-?\d+)\s+(?:\d+%|-)\s+(/.*)", line)
-        if found and found[1] not in _PSEUDO and int(found[2]) > 0:
-            yield FileSystem(one_line(found[5], 300), int(found[2]) * 1024, max(0, int(found[4])) * 1024)
+        if found is None or found[1] in _PSEUDO or int(found[2]) == 0 or found.group(1, 2, 3) in seen:
+            continue
+        seen.add(found.group(1, 2, 3))
+        yield FileSystem(one_line(found[5], 300), int(found[2]) * 1024, max(0, int(found[4])) * 1024)

@@ -1,0 +1,99 @@
+"""Lists what is pending on every host, and what a policy says about each update."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any, Protocol
+
+from patchctl.model.evidence import Snapshot
+from patchctl.model.facts import Update
+from patchctl.model.hosts import Inventory
+from patchctl.model.policy import Policy
+from patchctl.model.selection import select_hosts
+from patchctl.patch.approvals import decide_approval
+from patchctl.platforms import read_facts
+from patchctl.usecases.scan import ScannedHost, is_held_back, judge_status
+
+NEVER_SCANNED = {"code": "never-scanned", "message": "no snapshot of this host yet", "hint": "run patchctl scan"}
+
+FirstSeen = Mapping[tuple[str, str], float]
+
+
+class LatestSnapshots(Protocol):
+    """What reading from stored snapshots needs of the store."""
+
+    def iterate_latest(self, hosts: Sequence[str] | None, *, reached: bool) -> Iterator[Snapshot]: ...
+
+
+def read_latest(store: LatestSnapshots, hosts: Sequence[str]) -> Iterator[ScannedHost]:
+    """Yield what the latest snapshots of these hosts show, each read once and let go again."""
+    for snapshot in store.iterate_latest(hosts, reached=False):
+        yield ScannedHost(snapshot, read_facts(snapshot))
+
+
+def list_updates(
+    scanned: ScannedHost, first_seen: FirstSeen, policy: Policy | None, inventory: Inventory, now: float
+) -> list[dict[str, Any]]:
+    """Return the `updates` items of one host: what `apt list --upgradable` would list, each with its state.
+
+    Packages that would be newly installed to satisfy them are not updates of this host; `plan` shows those.
+    Without a policy every update that nothing holds back is `pending`.
+    """
+    return [
+        _describe(scanned.host, update, first_seen, policy, inventory, now)
+        for update in scanned.facts.updates or ()
+        if update.state != "new"
+    ]
+
+
+def describe_host(scanned: ScannedHost) -> dict[str, Any]:
+    """Return the host's item of `hosts`: whether its list can be trusted, and if not why."""
+    status, error = judge_status(scanned)
+    return {
+        "host": scanned.host,
+        "status": status,
+        "metadata_age": scanned.facts.metadata_age,
+        "pending": None if scanned.facts.updates is None else sum(
+            u.state == "upgradable" for u in scanned.facts.updates
+        ),
+        "taken_at": scanned.snapshot.taken_at,
+        "error": error,
+    }  # fmt: skip
+
+
+def describe_missing(host: str) -> dict[str, Any]:
+    """Return the item of a host that no snapshot was ever taken of."""
+    return {"host": host, "status": "error", "metadata_age": None, "pending": None, "taken_at": None,
+            "error": dict(NEVER_SCANNED)}  # fmt: skip
+
+
+def _describe(
+    host: str, update: Update, first_seen: FirstSeen, policy: Policy | None, inventory: Inventory, now: float
+) -> dict[str, Any]:
+    seen = first_seen.get((update.package, update.candidate))
+    if policy is not None:
+        approval, reason = decide_approval(
+            policy, host, update, seen, now, lambda pattern, name: name in select_hosts(inventory, pattern)
+        )
+    elif is_held_back(update):
+        approval, reason = ("phased" if update.state == "phased" else "held"), update.reason
+    else:
+        approval, reason = "pending", "no policy given"
+    return {
+        "host": host,
+        "package": update.package,
+        "arch": update.arch,
+        "installed": update.installed,
+        "candidate": update.candidate,
+        "origin": update.origin or None,
+        "security": update.security,
+        "advisories": list(update.advisories),
+        "cves": list(update.cves),
+        "severity": update.severity or None,
+        "known_exploited": update.known_exploited,
+        "first_seen": None if seen is None else datetime.fromtimestamp(seen, UTC).isoformat(timespec="seconds"),
+        "approval": approval,
+        "reason": reason,
+        "state": update.state,
+    }
