@@ -44,6 +44,8 @@ class Controller:
     root: str = ""
     """Prefix of every path on the host; "" but in tests."""
     shell: str = "/bin/sh"
+    grace: int = 30
+    """Seconds a launched runner whose starter died may take to begin, before its attempt can be called off."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,6 +143,7 @@ def render(request: Request, controller: Controller, nonce: str) -> str:
     values = {
         "NONCE": nonce, "ROOT": controller.root, "STORE": controller.store_id, "NAME": controller.name,
         "EPOCH": str(int(controller.epoch)), "TOKEN": str(int(controller.token)), "SHELL_USED": controller.shell,
+        "GRACE": str(int(controller.grace)),
     }
     own, body = _body(request, controller, nonce)
     assigned = "\n".join(f"{name}={quote_sh(value)}" for name, value in {**values, **own}.items())

@@ -72,9 +72,14 @@ mkdir "$SPOOL" || { rm -rf "$NEW"; say code spool-full; answer failed "cannot ma
 mv "$NEW"/* "$SPOOL/" && rmdir "$NEW"
 settle "$SPOOL" "$RUNS"
 say unit "$(unit_of "$ATTEMPT")"
+read -r up rest < /proc/uptime
+printf '%s %s\n' "$BOOT" "${up%%.*}" > "$SPOOL/launching"
 if ! detach "$(unit_of "$ATTEMPT")" "$SHELL_USED" "$SPOOL/run"; then
     if void "$ATTEMPT"; then say code cannot-detach; answer failed "$ERROR"; fi
 fi
+# The lock is held until it has begun, so that nobody takes it for one that never will.
+tries=0
+while [ ! -h "$SPOOL/begun" ] && [ $tries -lt 100 ]; do tries=$((tries + 1)); pause 1; done
 say detached "$DETACHED"
 answer started
 """

@@ -48,11 +48,12 @@ alive() {
     [ "$id_boot" = "$BOOT" ] && [ -n "$id_start" ] && [ "$(start_of "$id_pid")" = "$id_start" ]
 }
 
+# Get in, or fail with the living holder in HOLDER (none = the folder cannot be used). $1 = tries, 25 take about 10 s.
 lock() {
     trap '' HUP PIPE
     ME=$BOOT:$$:$(start_of $$)
     tries=0
-    while [ $tries -lt 40 ]; do
+    while [ $tries -lt "${1:-25}" ]; do
         tries=$((tries + 1)); HOLDER=
         mkdir -p "$BASE/lock" 2>/dev/null
         if { printf "" > "$BASE/lock/$ME"; } 2>/dev/null; then
@@ -127,8 +128,8 @@ survivors() {
     grep -qsF "/$(unit_of "$1")" /proc/[0-9]*/cgroup && return 0
     link=$(readlink "$RUNS/$1/begun") || return 1
     link=${link#*:}; leader=${link%%:*}
-    # A number in use as a session's id is not given to a new process: if it is taken, the old session is gone.
-    [ "${link#*:}" = void ] || [ -e "/proc/$leader" ] && return 1
+    # A number in use as a session's id is not given to a new process: if one lives there, the old session is gone.
+    start_of "$leader" > /dev/null && return 1
     for file in /proc/[0-9]*/stat; do
         { IFS= read -r stat < "$file"; } 2>/dev/null || continue
         set -- ${stat##*) }
@@ -137,23 +138,28 @@ survivors() {
     return 1
 }
 
+# Was attempt $1 handed to systemd or setsid less than GRACE seconds ago, in this boot? Then it may yet begin.
+on_its_way() {
+    { read -r way_boot way_up < "$RUNS/$1/launching"; } 2>/dev/null && [ "$way_boot" = "$BOOT" ] && [ -n "$way_up" ] &&
+        read -r up rest < /proc/uptime && [ $((${up%%.*} - way_up)) -lt "$GRACE" ]
+}
+
 # How is attempt $1 doing? Sets STATE (running, finished, interrupted, absent) and WHY.
-# Takes the lock where it must decide about an attempt that was claimed but not begun; $2=locked: we hold it.
+# To call off what was claimed and never begun it takes the lock, unless $2=locked says that we hold it: the lock's
+# holder may be the one who is starting it.
 look_at() {
     STATE= WHY=; spool=$RUNS/$1
     if [ ! -d "$spool" ]; then STATE=absent; return; fi
     if [ -e "$spool/result" ]; then STATE=finished; return; fi
     begun=$(readlink "$spool/begun")
-    if [ -z "$begun" ] && [ "$2" != locked ]; then
-        if lock; then
-            begun=$(readlink "$spool/begun")
-            if [ -z "$begun" ]; then void "$1"; begun=$(readlink "$spool/begun"); fi
-            unlock
-        else
+    if [ -z "$begun" ]; then
+        if on_its_way "$1" || { [ "$2" != locked ] && ! lock 8; }; then
             STATE=running WHY='is being started'; return
         fi
-    elif [ -z "$begun" ]; then
-        void "$1"; begun=$(readlink "$spool/begun")
+        on_its_way "$1" || void "$1"
+        begun=$(readlink "$spool/begun")
+        [ "$2" = locked ] || unlock
+        if [ -z "$begun" ]; then STATE=running WHY='is being started'; return; fi
     fi
     case $begun in
     void) STATE=interrupted WHY='was claimed, but its runner never began' ;;
