@@ -9,6 +9,7 @@ import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
@@ -21,10 +22,12 @@ from patchctl.model.failpoints import hit
 from patchctl.model.plan import Plan
 from patchctl.model.rollout import Event
 from patchctl.store import schema
-from patchctl.store.chain import AuditRecord, ChainProblem, ChainReport, Head, genesis, verify_rows
-from patchctl.store.engine import Database, open_engine
+from patchctl.store.chain import AuditRecord, ChainReport, Head, genesis, verify_rows
+from patchctl.store.contents import check_evidence, check_plans
+from patchctl.store.engine import Database, explain, open_engine, sqlite_path
 from patchctl.store.journal import StoreJournal, append_records, iterate_rows, read_records, record_event
 from patchctl.store.locks import Holder, break_lock, hold_lock, read_holders
+from patchctl.store.retention import Pruned, copy_store, find_old_snapshots, measure, prune, raise_epoch
 from patchctl.store.snapshots import (
     insert_packed,
     iterate_snapshots,
@@ -35,6 +38,8 @@ from patchctl.store.snapshots import (
     read_snapshot,
     times_seen,
 )
+
+__all__ = ["RolloutRow", "Store", "open_store", "sqlite_path", "upgrade_store"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,9 +67,22 @@ def open_store(url: str, *, writable: bool = True, now: Callable[[], float] = ti
     try:
         return Store(Database(engine, writable=writable), _prepare(engine, writable=writable), now)
     except sa.exc.SQLAlchemyError as error:
-        from patchctl.store.engine import explain
-
         raise explain(error) from error
+
+
+def upgrade_store(url: str) -> list[int]:
+    """Bring a store to this program's schema, all or nothing; return the versions passed (none = up to date).
+
+    Raise StoreError if the store is newer, is none, or a step fails.
+    """
+    engine = open_engine(url, writable=True)
+    database = Database(engine, writable=True)
+    try:
+        if not sa.inspect(engine).has_table("meta"):
+            raise StoreError("not-a-store", "the database is not a patchctl store", "check --state")
+        return database.write(lambda c: schema.upgrade_schema(c, schema.UPGRADES, schema.SCHEMA_VERSION))
+    finally:
+        database.close()
 
 
 def _prepare(engine: sa.Engine, *, writable: bool) -> Mapping[str, str]:
@@ -150,7 +168,7 @@ class Store:
         """Check every record and every plan against the chain and kept heads; `deep`: all evidence too."""
         with self._database.read() as connection:
             report = verify_rows(iterate_rows(connection), self._head(connection), heads)
-            more = [*_check_plans(connection), *(_check_evidence(connection) if deep else ())]
+            more = [*check_plans(connection), *(check_evidence(connection) if deep else ())]
         return ChainReport(report.records, report.head, (*report.problems, *more))
 
     # --- snapshots and updates
@@ -184,6 +202,13 @@ class Store:
     def times_seen(self) -> dict[str, tuple[float | None, float]]:
         """Return per host (Unix time last reached or None, Unix time last tried)."""
         return times_seen(self._database)
+
+    def visits(self, host: str) -> list[tuple[str, float, bool]]:
+        """Return (snapshot id, Unix time, reached) of every visit to a host, oldest first."""
+        table = schema.snapshots
+        query = sa.select(table.c.id, table.c.taken_at, table.c.reached).where(table.c.host == host)
+        with self._database.read() as connection:
+            return [(str(i), at, reached) for i, at, reached in connection.execute(query.order_by(table.c.taken_at))]
 
     def note_updates(self, host: str, updates: Iterable[Update], at: float) -> None:
         """Remember that a host's snapshot of time `at` showed these updates (for approvals `after: 7d`)."""
@@ -274,6 +299,13 @@ class Store:
             )  # fmt: skip
         return found
 
+    def last_kinds(self, kinds: Sequence[str]) -> dict[str, str]:
+        """Return per rollout the latest of these kinds of event that it has."""
+        audit = schema.audit
+        query = sa.select(audit.c.rollout, audit.c.kind).where(audit.c.rollout != "", audit.c.kind.in_(kinds))
+        with self._database.read() as connection:
+            return {row.rollout: row.kind for row in connection.execute(query.order_by(audit.c.number))}
+
     # --- tokens and locks
 
     def next_token(self) -> int:
@@ -312,32 +344,44 @@ class Store:
         return self._database.write(take)
 
 
-def _check_plans(connection: sa.Connection) -> Iterator[ChainProblem]:
-    """Compare each plan with the digest that was recorded when it was saved."""
-    audit, plans = schema.audit, schema.plans
-    saved: dict[str, tuple[int, str]] = {}
-    query = sa.select(audit.c.number, audit.c.record).where(audit.c.kind == "plan-saved").order_by(audit.c.number)
-    for number, record in connection.execute(query):
-        data = from_json(Event, record).data
-        saved[str(data.get("rollout"))] = (number, str(data.get("digest")))
-    for rollout, document in connection.execute(sa.select(plans.c.rollout, plans.c.document)):
-        number, digest = saved.pop(rollout, (0, ""))
-        if _unzipped_hash(document) != digest:
-            yield ChainProblem(number, "plan-edited", f"the plan of {rollout} is not the one that was recorded")
-    for rollout, (number, _) in saved.items():
-        yield ChainProblem(number, "plan-missing", f"the plan of {rollout} is gone")
+    # --- upkeep
 
+    def size(self) -> dict[str, Any]:
+        """Return {"rows": {table: count}, "evidence_bytes", "total_bytes"}."""
+        return measure(self._database)
 
-def _check_evidence(connection: sa.Connection) -> Iterator[ChainProblem]:
-    table = schema.evidence
-    query = sa.select(table.c.sha256, table.c.body).execution_options(yield_per=200)
-    for digest, body in connection.execute(query):
-        if _unzipped_hash(body) != digest:
-            yield ChainProblem(0, "evidence-edited", f"evidence {digest[:12]}… does not match its hash")
+    def prunable(self, snapshots_before: float, proofs_before: float) -> int:
+        """Return how many snapshots `prune` would delete."""
+        with self._database.read() as connection:
+            return len(find_old_snapshots(connection, snapshots_before, proofs_before))
 
+    def prune(self, snapshots_before: float, proofs_before: float, actor: str) -> Pruned:
+        """Delete old snapshots and evidence nothing refers to, on the record. The audit chain stays whole."""
 
-def _unzipped_hash(body: bytes) -> str:
-    try:
-        return hashlib.sha256(zlib.decompress(body)).hexdigest()
-    except zlib.error:
-        return ""
+        def job(connection: sa.Connection) -> Pruned:
+            pruned = prune(connection, snapshots_before, proofs_before)
+            if pruned.snapshots or pruned.evidence:
+                data = {"snapshots": pruned.snapshots, "evidence": pruned.evidence, "before": snapshots_before}
+                append_records(connection, [Event("", 0, self._now(), actor, "store-pruned", "", data)])
+            return pruned
+
+        return self._database.write(job)
+
+    def compact(self) -> None:
+        """Give unused space back to the file system; needs as much free space as the store is big."""
+        self._database.maintain("VACUUM")
+
+    def backup(self, target: Path) -> None:
+        """Write a consistent copy to a new file. Raise StoreError."""
+        copy_store(self._database, target)
+
+    def raise_epoch(self, actor: str, reason: str) -> int:
+        """Mark this store as restored from a backup, on the record; hosts accept it after an explicit takeover."""
+
+        def job(connection: sa.Connection) -> int:
+            epoch = raise_epoch(connection)
+            append_records(connection, [Event("", 0, self._now(), actor, "epoch-raised", "", {"epoch": epoch}, reason)])
+            return epoch
+
+        self.epoch = self._database.write(job)
+        return self.epoch

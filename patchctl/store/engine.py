@@ -30,22 +30,34 @@ def open_engine(url: str, *, writable: bool) -> sa.Engine:
     Read-only SQLite leaves no file behind: without a -wal file nobody has the store open and it is read as it lies;
     a missing file reads as an empty store.
     """
-    try:
-        parsed = sa.make_url(url)
-    except ArgumentError as error:
-        raise StoreError("state-url", "the state URL is not valid", _URL_HINT) from error
+    parsed = _parse_url(url)
     family = parsed.get_backend_name()
     if family == "sqlite":
-        return _open_sqlite(parsed, writable=writable)
+        return _open_sqlite(url, writable=writable)
     if family == "postgresql":
         return _open_postgresql(parsed)
     raise StoreError("state-url", f"no store speaks {family!r}", _URL_HINT)
 
 
-def _open_sqlite(url: sa.URL, *, writable: bool) -> sa.Engine:
-    if not url.database or url.database == ":memory:":
+def _parse_url(url: str) -> sa.URL:
+    try:
+        return sa.make_url(url)
+    except ArgumentError as error:
+        raise StoreError("state-url", "the state URL is not valid", _URL_HINT) from error
+
+
+def sqlite_path(url: str) -> Path:
+    """Return the file of an SQLite state URL. Raise StoreError for any other URL."""
+    parsed = _parse_url(url)
+    if parsed.get_backend_name() != "sqlite":
+        raise StoreError("state-url", "this store is not SQLite", "use the tools of the database server")
+    if not parsed.database or parsed.database == ":memory:":
         raise StoreError("state-url", "a store in memory would forget everything", _URL_HINT)
-    path = Path(url.database).expanduser().resolve()
+    return Path(parsed.database).expanduser().resolve()
+
+
+def _open_sqlite(url: str, *, writable: bool) -> sa.Engine:
+    path = sqlite_path(url)
     if writable:
         check_file_system(path, read_mountinfo())
         prepare_file(path)
@@ -173,6 +185,29 @@ class Database:
                     # A copy each: threads must not share one exception and its traceback.
                     ticket.error = StoreError(failure.code, failure.message, failure.hint)
                 ticket.done = True
+
+    def maintain(self, statement: str) -> None:
+        """Run a statement that must not be in a transaction (VACUUM). Raise StoreError."""
+        try:
+            with self._writing, self._engine.connect() as connection:
+                connection.connection.cursor().execute(statement)
+        except SQLAlchemyError as error:
+            raise explain(error) from error
+        except sqlite3.Error as error:
+            raise StoreError("store-failed", f"{statement}: {error}", "is there enough free space?") from error
+
+    def copy_to(self, target: Path) -> None:
+        """Copy an SQLite database page by page into an existing empty file, consistently, while others write."""
+        try:
+            with self._engine.connect() as connection:
+                copy = sqlite3.connect(target)
+                try:
+                    source: Any = connection.connection.driver_connection
+                    source.backup(copy)
+                finally:
+                    copy.close()
+        except (SQLAlchemyError, sqlite3.Error) as error:
+            raise StoreError("backup", f"{target}: {error}", "free space or choose another place") from error
 
     def close(self) -> None:
         self._engine.dispose()

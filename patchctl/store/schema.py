@@ -47,6 +47,7 @@ audit = Table(
     Column("hash", Text, nullable=False),
     UniqueConstraint("rollout", "seq"),
     Index("audit_host", "host", "number"),
+    Index("audit_kind", "kind", "number"),
 )
 
 chain = Table(

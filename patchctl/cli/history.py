@@ -1,0 +1,59 @@
+"""patchctl history HOST: visits, attempts, changes and decisions of one host."""
+
+from __future__ import annotations
+
+import os
+import time
+from pathlib import Path
+from typing import Any
+
+import click
+
+from patchctl.cli.options import output_option, state_option
+from patchctl.cli.output import Column, Document, emit
+from patchctl.cli.when import local_time
+
+COLUMNS = (
+    Column("time", "TIME"), Column("audit", "AUDIT", wide=True), Column("rollout", "ROLLOUT"),
+    Column("what", "WHAT"), Column("reason", "REASON"), Column("actor", "ACTOR"),
+)  # fmt: skip
+_QUIET_KINDS = frozenset({"job-intended", "snapshot"})
+
+
+@click.command("history")
+@click.argument("host")
+@click.option("--since", default="90d", show_default=True, metavar="AGE", help="How far back: 12h, 90d, 52w.")
+@state_option
+@output_option()
+def command(host: str, since: str, state: str | None, output: str) -> None:
+    """Show what happened to HOST: every attempt with its changes, decisions, and (with -o wide) visits and intents."""
+    from patchctl.documents.settings import load_settings
+    from patchctl.model.errors import UsageError
+    from patchctl.model.units import parse_duration
+    from patchctl.store.database import open_store
+    from patchctl.usecases.history import read_history
+
+    try:
+        age = parse_duration(since)
+    except ValueError as error:
+        raise UsageError("since", str(error), "for example --since 90d") from error
+    settings = load_settings({"state": state}, Path.cwd(), os.environ)
+    with open_store(settings.state, writable=False) as store:
+        entries = read_history(store, host, time.time() - age)
+    rows = [row for e in entries if output != "table" or e["kind"] not in _QUIET_KINDS for row in _rows(e)]
+    changes = sum(len(e["changes"]) for e in entries)
+    summary = {"events": len(entries), "changes": changes}
+    footer = (f"{len(entries):,} entries since {since}, {changes:,} package changes",)
+    emit(Document("patchctl/history/1", {"host": host, "history": entries, "summary": summary}, rows, COLUMNS,
+                  "history", footer), output)
+
+
+def _rows(entry: dict[str, Any]) -> list[dict[str, Any]]:
+    """One row for the entry and one for each package it changed."""
+    first = {**entry, "time": local_time(entry["at"]), "audit": "" if entry["audit"] is None else entry["audit"]}
+    blank = {"time": "", "audit": "", "rollout": "", "reason": "", "actor": ""}
+    changed = [
+        {**blank, "what": f"  {c['package']} {c['from'] or '(not installed)'} -> {c['to'] or '(removed)'}"}
+        for c in entry["changes"]
+    ]
+    return [first, *changed]

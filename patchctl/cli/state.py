@@ -1,0 +1,135 @@
+"""patchctl state: size, prune, compact, backup, restore, upgrade and unlock the store."""
+
+from __future__ import annotations
+
+import os
+import time
+from pathlib import Path
+
+import click
+
+from patchctl.cli.options import output_option, state_option
+from patchctl.cli.output import Column, Document, emit
+from patchctl.model.errors import UsageError
+from patchctl.model.units import format_bytes, parse_duration
+
+
+def _url(state: str | None) -> str:
+    from patchctl.documents.settings import load_settings
+
+    return load_settings({"state": state}, Path.cwd(), os.environ).state
+
+
+def _age(text: str, option: str) -> float:
+    try:
+        return parse_duration(text)
+    except ValueError as error:
+        raise UsageError("duration", f"{option}: {error}", "for example 90d") from error
+
+
+@click.group("state")
+def command() -> None:
+    """Size, prune, back up and upgrade the store."""
+
+
+@command.command("size")
+@state_option
+@output_option()
+def size(state: str | None, output: str) -> None:
+    """Show how many rows and bytes the store holds."""
+    from patchctl.store.database import open_store
+
+    with open_store(_url(state), writable=False) as store:
+        found = store.size()
+    rows = [{"what": name, "count": f"{count:,}"} for name, count in found["rows"].items()]
+    footer = (f"{format_bytes(found['evidence_bytes'])} of evidence, {format_bytes(found['total_bytes'])} in all",)
+    columns = (Column("what", "WHAT"), Column("count", "ROWS", right=True))
+    emit(Document("patchctl/state-size/1", found, rows, columns, "", footer), output)
+
+
+@command.command("prune")
+@click.option("--snapshots", default="90d", show_default=True, metavar="AGE",
+              help="Keep snapshots this long, and always each host's latest.")
+@click.option("--proofs", default="760d", show_default=True, metavar="AGE",
+              help="Keep snapshots that prove a rollout's result this long.")
+@click.option("--compact", is_flag=True, help="Give the space back to the file system afterwards (SQLite).")
+@click.option("--check", is_flag=True, help="Only tell what would go.")
+@state_option
+def prune(snapshots: str, proofs: str, compact: bool, check: bool, state: str | None) -> None:
+    """Delete old snapshots and evidence that nothing refers to. The audit chain is never pruned."""
+    from patchctl.cli.actor import current_actor
+    from patchctl.store.database import open_store
+
+    now = time.time()
+    limits = (now - _age(snapshots, "--snapshots"), now - _age(proofs, "--proofs"))
+    if check:
+        with open_store(_url(state), writable=False) as store:
+            print(f"{store.prunable(*limits):,} snapshots would be deleted")
+        return
+    with open_store(_url(state)) as store:
+        pruned = store.prune(*limits, current_actor())
+        if compact:
+            store.compact()
+    freed = format_bytes(pruned.freed)
+    print(f"deleted {pruned.snapshots:,} snapshots and {pruned.evidence:,} pieces of evidence ({freed})")
+
+
+@command.command("backup")
+@click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
+@state_option
+def backup(file: Path, state: str | None) -> None:
+    """Write a consistent copy of the store to FILE, also while patchctl runs. Never overwrites."""
+    from patchctl.store.database import open_store
+
+    with open_store(_url(state)) as store:
+        store.backup(file)
+        head = store.head()
+    print(f"{file}: audit records up to {head.number:,}, {format_bytes(file.stat().st_size)}")
+
+
+@command.command("restore")
+@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option("--reason", required=True, metavar="TEXT", help="Why; recorded.")
+@state_option
+def restore(file: Path, reason: str, state: str | None) -> None:
+    """Put the backup FILE in the place of a store that is lost.
+
+    The restored store does not know what happened after the backup, so its epoch is raised: hosts refuse it until an
+    explicit takeover. Refuses while a store is there: move it away first.
+    """
+    from patchctl.cli.actor import current_actor
+    from patchctl.usecases.state import restore_store
+
+    epoch, found = restore_store(_url(state), file, current_actor(), reason)
+    print(f"epoch {epoch}, {found.records:,} audit records, chain {'intact' if found.ok else 'BROKEN'}")
+    if not found.ok:
+        raise click.exceptions.Exit(13)
+
+
+@command.command("upgrade")
+@state_option
+def upgrade(state: str | None) -> None:
+    """Bring the store to this version's schema, all or nothing. Make a backup first."""
+    from patchctl.store.database import upgrade_store
+
+    passed = upgrade_store(_url(state))
+    print(f"upgraded through schema {', '.join(map(str, passed))}" if passed else "the store is up to date")
+
+
+@command.command("unlock")
+@click.argument("name")
+@click.option("--reason", required=True, metavar="TEXT", help="Why; recorded.")
+@state_option
+def unlock(name: str, reason: str, state: str | None) -> None:
+    """Take the lock NAME from a holder on another machine that is gone for good.
+
+    Locks of processes that died on this machine need no unlocking.
+    """
+    from patchctl.cli.actor import current_actor
+    from patchctl.store.database import open_store
+
+    with open_store(_url(state)) as store:
+        holder = store.break_lock(name, current_actor(), reason)
+    if holder is None:
+        raise UsageError("no-lock", f"nobody holds a lock {name!r}", "see: patchctl status")
+    print(f"took {name} from {holder.describe()}")
