@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from patchctl.model.errors import HostFailure
 from patchctl.model.facts import Artefact
 from patchctl.model.hosts import HealthCheck
 from patchctl.model.policy import Limits, Notify
@@ -46,6 +47,8 @@ class HostPlan:
     """Why the host is not touched ("" = it is): frozen, unreachable, unknown state ... with the reason."""
     skip_state: str = ""
     """Host state that goes with `skip`: skipped | frozen | unreachable | blocked."""
+    failure: HostFailure | None = None
+    """Why the host could not be looked at, where that is why it is skipped."""
     fingerprint: str = ""
     """Hash over the installed versions the changes start from; a host that differs at preflight has changed."""
     health: tuple[HealthCheck, ...] = ()

@@ -105,7 +105,8 @@ def outline_host(host: Host, survey: Survey, policy: Policy, judge: Judge, now: 
         notes.append(f"the freeze has ended ({_describe_freeze(host.frozen)})")
     facts = survey.facts
     if isinstance(facts, HostFailure):
-        return HostOutline(replace(plan, skip=f"{facts.code}: {facts.message}", skip_state=UNREACHABLE))
+        why = f"{facts.code}: {facts.message}"
+        return HostOutline(replace(plan, skip=why, skip_state=UNREACHABLE, failure=facts))
     if facts is None or not survey.platform or facts.updates is None:
         return HostOutline(replace(plan, skip=_why_unknown(facts, survey), skip_state=BLOCKED, boot_id=_boot_id(facts)))
     if facts.broken:
