@@ -1,0 +1,263 @@
+"""patchctl plan: what a policy would change, host by host, in which ring and wave, and what it leaves alone and why."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from patchctl.cli.options import connection_options, inventory_options, output_option, quiet_options, state_option
+from patchctl.cli.output import Column, Document, emit
+
+if TYPE_CHECKING:
+    from patchctl.documents.settings import Settings
+    from patchctl.model.plan import HostPlan, Plan
+    from patchctl.usecases.plan import PlanRequest
+
+COLUMNS = (
+    Column("host", "HOST"),
+    Column("ring", "RING"),
+    Column("wave", "WAVE", right=True),
+    Column("updates", "UPDATES", right=True),
+    Column("extras", "EXTRA", right=True),
+    Column("security", "SECURITY", wide=True, right=True),
+    Column("reboot", "REBOOT"),
+    Column("download", "DOWNLOAD", wide=True, right=True),
+    Column("what", "WHAT"),
+    Column("everything", "ALL CHANGES", wide=True),
+)
+SHOWN_CHANGES = 3
+
+
+@click.command("plan")
+@click.option("--policy", required=True, metavar="NAME|FILE", help="Policy: a file, or a name below policies/.")
+@click.option("--out", type=click.Path(dir_okay=False, path_type=Path), metavar="FILE",
+              help="Write the plan for `patchctl apply FILE`.")
+@click.option("--from-snapshots", is_flag=True, help="Touch no host: plan from the latest stored snapshots.")
+@click.option("--refresh", type=click.Choice(["auto", "never", "always"]),
+              help="Package lists. [default: the policy's]")
+@click.option("--detailed-exitcode", is_flag=True, help="Exit 3 if the plan changes anything.")
+@click.option("--fail-on", type=click.Choice(["any", "never"]), default="never", show_default=True,
+              help="any: exit 3 for changes, 4 for hosts not reached.")
+@click.option("--check", is_flag=True, help="Store nothing, write no plan file.")
+@inventory_options
+@state_option
+@connection_options
+@output_option()
+@quiet_options
+def command(
+    policy: str, out: Path | None, from_snapshots: bool, refresh: str | None, detailed_exitcode: bool, fail_on: str,
+    check: bool, inventory: tuple[str, ...], limit: str | None, state: str | None, forks: int | None,
+    timeout: float | None, output: str, quiet: bool, verbose: int,
+) -> int:  # fmt: skip
+    """Work out exactly what a policy would change, without changing anything.
+
+    Looks at the hosts (read only), decides which updates are approved, asks what they pull in, and puts the hosts
+    into rings and waves. What is not known is never "nothing to do": such hosts are listed as blocked, with why.
+    """
+    from patchctl.cli.actor import current_actor
+    from patchctl.documents.inventories import load_inventory
+    from patchctl.documents.settings import load_settings
+    from patchctl.usecases.access import expand_limit
+    from patchctl.usecases.plan import PlanRequest, controller_names, find_policy, write_plan_file
+
+    flags = {"inventory": inventory, "state": state, "forks": forks, "timeout": timeout}
+    settings = load_settings(flags, Path.cwd(), os.environ)
+    request = PlanRequest(
+        policy=find_policy(policy, settings), inventory=load_inventory(settings.inventory), actor=current_actor(),
+        limit=expand_limit(limit or ""), refresh=refresh or "", from_snapshots=from_snapshots, forks=settings.forks,
+        controllers=controller_names(),
+    )  # fmt: skip
+    plan = _make(request, settings, save=not check, quiet=quiet, verbose=verbose)
+    if out is not None and not check:
+        write_plan_file(out, plan)
+    changing = any(host.changes for host in plan.hosts.values())
+    if not quiet or changing or any(host.skip for host in plan.hosts.values()):
+        emit(describe_plan(plan, str(out) if out is not None and not check else ""), output)
+    return pick_exit_code(plan, detailed=detailed_exitcode, fail_on=fail_on)
+
+
+def _make(request: PlanRequest, settings: Settings, *, save: bool, quiet: bool, verbose: int) -> Plan:
+    from patchctl.cli.progress import make_observer
+    from patchctl.store.database import open_store
+    from patchctl.usecases.access import open_connections
+    from patchctl.usecases.clock import SystemClock
+    from patchctl.usecases.plan import make_plan
+
+    observer, clock = make_observer(quiet, verbose), SystemClock()
+    with open_store(settings.state, writable=save) as store:
+        if request.from_snapshots:
+            return make_plan(request, store, None, clock, observer, save=save)
+        with open_connections(settings, request.inventory, _ask if sys.stdin.isatty() else None) as connections:
+            return make_plan(request, store, connections, clock, observer, save=save)
+
+
+def _ask(label: str) -> str:
+    secret: str = click.prompt(label, hide_input=True, err=True)
+    return secret
+
+
+def pick_exit_code(plan: Plan, *, detailed: bool = False, fail_on: str = "never") -> int:
+    """Return 13 when every host's key was refused, else 4 or 3 as asked for, else 0."""
+    from patchctl.model.rollout import UNREACHABLE
+
+    hosts = plan.hosts.values()
+    if all(host.failure is not None and host.failure.status == "host-key" for host in hosts):
+        return 13
+    if fail_on == "any" and any(host.skip_state == UNREACHABLE for host in hosts):
+        return 4
+    return 3 if (detailed or fail_on == "any") and any(host.changes for host in hosts) else 0
+
+
+def describe_plan(plan: Plan, out: str = "") -> Document:
+    """Return the plan as a document: `rollout status` JSON of a rollout not begun, with what only planning knows."""
+    from patchctl.rollout.journal import initial, to_document
+
+    data = to_document(initial(plan))
+    for item in data["hosts"]:
+        item.update(_describe_host(plan.hosts[item["host"]]))
+    data["not_approved"] = _count_refused(plan)
+    data["next_due"] = plan.next_due
+    data["notes"] = list(plan.notes)
+    data["summary"] = {**data["summary"], **_summarise(plan)}
+    rows = [_row(plan, item) for item in _in_order(plan)]
+    return Document("patchctl/plan/1", data, rows, COLUMNS, list_key="hosts", footer=_footer(plan, out))
+
+
+def _describe_host(host: HostPlan) -> dict[str, Any]:
+    from patchctl.model.codec import to_data
+
+    return {
+        "platform": host.platform,
+        "changes": [
+            {
+                "package": c.package, "from": c.from_version, "to": c.to_version, "arch": c.arch, "pulled": c.pulled,
+                "origin": c.origin, "security": c.security, "sha256": c.sha256, "reason": c.reason,
+            }
+            for c in host.changes
+        ],
+        "not_approved": [{"package": p, "candidate": v, "reason": why} for p, v, why in host.not_approved],
+        "reason": host.skip,
+        "error": to_data(host.failure) if host.failure is not None else None,
+        "late": host.late,
+        "download_bytes": host.download_bytes,
+        "notes": list(host.notes),
+    }
+
+
+def _in_order(plan: Plan) -> list[HostPlan]:
+    """Return the hosts as the rollout takes them: by ring and wave, those without a wave after each ring."""
+    rank = {ring.name: index for index, ring in enumerate(plan.rings)}
+    place = {name: i for i, name in enumerate(n for ring in plan.rings for wave in ring.waves for n in wave)}
+    last = len(plan.hosts)
+    return sorted(plan.hosts.values(), key=lambda h: (rank.get(h.ring, len(rank)), place.get(h.host, last), h.host))
+
+
+def _row(plan: Plan, host: HostPlan) -> dict[str, Any]:
+    from patchctl.model.units import format_bytes
+
+    texts = [_change_text(c.package, c.from_version, c.to_version, pulled=c.pulled) for c in host.changes]
+    more = f" and {len(texts) - SHOWN_CHANGES} more" if len(texts) > SHOWN_CHANGES else ""
+    known = not host.skip
+    what = f"{host.skip_state}: {host.skip}" if host.skip else ", ".join(texts[:SHOWN_CHANGES]) + more
+    return {
+        "host": host.host,
+        "ring": host.ring or "-",
+        "wave": host.wave or "-",
+        "updates": sum(not c.pulled for c in host.changes) if known else "-",
+        "extras": sum(c.pulled for c in host.changes) if known else "-",
+        "security": sum(c.security is True for c in host.changes) if known else "-",
+        "reboot": _reboot_text(host),
+        "download": format_bytes(host.download_bytes) if known else "-",
+        "what": what or "nothing to do",
+        "everything": ", ".join(texts),
+    }
+
+
+def _change_text(package: str, old: str, new: str, *, pulled: bool) -> str:
+    return f"{'+' if pulled else ''}{package} {old + ' -> ' if old else ''}{new}"
+
+
+def _reboot_text(host: HostPlan) -> str:
+    if host.skip:
+        return "-"
+    if host.reboot_expected is None:
+        return "unknown"
+    if not host.reboot_expected:
+        return "no"
+    return "due, not done" if host.reboot == "never" else "yes"
+
+
+def _count_refused(plan: Plan) -> dict[str, Any]:
+    """Return how many updates are left alone, on how many hosts, by the word their reason begins with."""
+    words: Counter[str] = Counter()
+    for host in plan.hosts.values():
+        words.update(why.partition(":")[0] for _, _, why in host.not_approved)
+    hosts = sum(bool(host.not_approved) for host in plan.hosts.values())
+    return {"updates": words.total(), "hosts": hosts, "by_approval": dict(sorted(words.items()))}
+
+
+def _summarise(plan: Plan) -> dict[str, Any]:
+    acting = [host for host in plan.hosts.values() if not host.skip]
+    return {
+        "changing": sum(bool(host.changes) for host in acting),
+        "changes": sum(len(host.changes) for host in acting),
+        "pulled": sum(c.pulled for host in acting for c in host.changes),
+        "reboots": sum(host.reboot_expected is True and host.reboot != "never" for host in acting),
+        "reboots_unknown": sum(host.reboot_expected is None for host in acting),
+        "download_bytes": sum(host.download_bytes for host in acting),
+        "artefacts": len(plan.artefacts),
+        "artefact_bytes": sum(artefact.size for artefact in plan.artefacts.values()),
+        "concurrency": plan.concurrency,
+    }
+
+
+def _footer(plan: Plan, out: str) -> Sequence[str]:
+    from patchctl.model.localtime import format_instant, parse_zone
+    from patchctl.model.units import format_bytes, format_duration
+
+    s = _summarise(plan)
+    unknown = f", {s['reboots_unknown']} unknown" if s["reboots_unknown"] else ""
+    lines = [
+        "",
+        (
+            f"Rollout {plan.rollout}: {s['changing']} of {_count(len(plan.hosts), 'host')} change, "
+            f"{_count(s['changes'], 'package change')} ({s['pulled']} pulled in, marked +), "
+            f"{_count(s['reboots'], 'reboot')} expected{unknown}, {format_bytes(s['artefact_bytes'])} to fetch once"
+        ),
+    ]
+    for ring in plan.rings:
+        size = sum(len(wave) for wave in ring.waves)
+        parts = [f"{_count(size, 'host')} in {_count(len(ring.waves), 'wave')} of at most {plan.concurrency}"]
+        parts += [f"window {ring.windows} {plan.timezone}"] if ring.windows else []
+        parts += [f"soak {format_duration(ring.soak)}"] if ring.soak else []
+        parts += [f"approval: {ring.approval}"] if ring.approval else []
+        lines.append(f"Ring {ring.name}: {', '.join(parts)}")
+    refused = _count_refused(plan)
+    if refused["updates"]:
+        due = f", next due {format_instant(plan.next_due, parse_zone(plan.timezone))}" if plan.next_due else ""
+        lines.append(
+            f"NOT APPROVED  {_count(refused['updates'], 'update')} on {_count(refused['hosts'], 'host')} "
+            f"({_join(refused['by_approval'])}){due}"
+        )
+    states = Counter(host.skip_state for host in plan.hosts.values() if host.skip)
+    if states:
+        lines.append(f"LEFT ALONE    {_count(states.total(), 'host')} ({_join(states)})")
+    lines += [f"Note: {note}" for note in plan.notes]
+    lines += [f"Note: {host.host}: {note}" for host in plan.hosts.values() for note in host.notes][:20]
+    if out:
+        lines.append(f"Next: patchctl apply {out}")
+    return lines
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
+def _join(counts: Mapping[str, int]) -> str:
+    return ", ".join(f"{word} {count}" for word, count in counts.items())

@@ -1,0 +1,248 @@
+"""Plans a rollout: look at the hosts (or at their stored snapshots), ask what a partial approval pulls in, build."""
+
+from __future__ import annotations
+
+import secrets
+import socket
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Protocol
+
+from patchctl.collect.parse import parse_output
+from patchctl.connect.contract import Command
+from patchctl.connect.fanout import visit
+from patchctl.documents.policies import load_policy
+from patchctl.documents.settings import Settings
+from patchctl.model.codec import from_json, to_json
+from patchctl.model.errors import HostFailure, UsageError
+from patchctl.model.evidence import Snapshot
+from patchctl.model.facts import HostFacts, Update
+from patchctl.model.hosts import Host, Inventory
+from patchctl.model.plan import PLAN_SCHEMA, Change, Plan
+from patchctl.model.policy import Approval, Policy
+from patchctl.model.ports import Clock, Observer
+from patchctl.model.selection import select_hosts
+from patchctl.model.units import format_duration
+from patchctl.patch.approvals import judge_update
+from patchctl.platforms.registry import platform_for, platform_named
+from patchctl.rollout.hostplan import Judge, Survey, choose_updates, list_unresolved
+from patchctl.rollout.membership import select_members
+from patchctl.rollout.plan import build_plan
+from patchctl.usecases.access import Fleet
+from patchctl.usecases.atomic import write_atomically
+from patchctl.usecases.scan import Opener, SnapshotStore, compile_probes, scan_hosts, shell_of
+
+MAX_LIST_AGE = 24 * 3600.0
+"""Package lists that are older than this when planning (seconds) say nothing about what is pending."""
+
+
+class Known(Protocol):
+    """What planning needs of a rollout that the store knows."""
+
+    @property
+    def rollout(self) -> str: ...
+
+
+class PlanStore(SnapshotStore, Protocol):
+    """What planning needs of the store."""
+
+    def iterate_latest(self, hosts: Iterable[str] | None = None) -> Iterator[Snapshot]: ...
+
+    def rollouts(self) -> Sequence[Known]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class PlanRequest:
+    """What to plan."""
+
+    policy: Policy
+    inventory: Inventory
+    actor: str
+    limit: str = ""
+    """A limit pattern; @FILE is expanded already."""
+    refresh: str = ""
+    """auto | never | always; "" = the policy's."""
+    from_snapshots: bool = False
+    """Touch no host: take each one's latest snapshot."""
+    forks: int = 50
+    controllers: tuple[str, ...] = ()
+    """Names of the machine that runs this: as a host of the inventory it comes last."""
+
+
+def make_plan(
+    request: PlanRequest, store: PlanStore, connections: Opener | None, clock: Clock, observer: Observer,
+    *, save: bool = True,
+) -> Plan:  # fmt: skip
+    """Look at the selected hosts and return the plan. The plan itself is not stored: who starts it does that.
+
+    `connections` may be None with `from_snapshots`; `save=False` leaves no snapshot either (--check). Raises UsageError
+    when nothing is selected, StoreError; hosts that fail are in the plan, with the reason.
+    """
+    policy, inventory = request.policy, request.inventory
+    members = select_members(inventory, policy, request.limit)
+    if request.from_snapshots or connections is None:
+        surveys = {s.host: survey_snapshot(s, clock.now()) for s in store.iterate_latest(members)}
+    else:
+        surveys = _look(request, members, store if save else None, connections, clock, observer)
+    now = clock.now()
+    judge = make_judge(policy, inventory, store.first_seen(), now)
+    if connections is not None and not request.from_snapshots:
+        surveys |= _resolve_partial(request, surveys, judge, connections, observer)
+    return build_plan(
+        policy, inventory, surveys, judge, now=now, actor=request.actor, limit=request.limit,
+        known_rollouts={row.rollout for row in store.rollouts()}, controllers=request.controllers,
+    )  # fmt: skip
+
+
+def find_policy(name: str, settings: Settings) -> Policy:
+    """Given a policy's file, or its name below the policies folder, return it. Raise UsageError or DocumentsError."""
+    candidates = [Path(name), settings.policies / f"{name}.yaml", settings.policies / f"{name}.yml"]
+    for path in candidates:
+        if path.is_file():
+            return load_policy(path)
+    known = sorted(path.stem for path in settings.policies.glob("*.y*ml"))
+    hint = f"policies there: {', '.join(known)}" if known else f"there is none in {settings.policies}"
+    raise UsageError("no-policy", f"there is no policy {name!r}", hint)
+
+
+def write_plan_file(path: Path, plan: Plan) -> None:
+    """Write the plan as a file that `load_plan_file` reads. Raise StoreError."""
+    write_atomically(path, to_json(plan, indent=2) + b"\n")
+
+
+def load_plan_file(path: Path) -> Plan:
+    """Read a plan file. Raise UsageError if it cannot be read or is not a plan of this version."""
+    try:
+        text = path.read_bytes()
+    except OSError as error:
+        raise UsageError("no-plan", f"cannot read {path}: {error.strerror}", "make one: patchctl plan --out") from error
+    try:
+        plan = from_json(Plan, text)
+    except UsageError as error:
+        raise UsageError("not-a-plan", f"{path} is not a plan file: {error.message}", error.hint) from error
+    if plan.schema != PLAN_SCHEMA:
+        raise UsageError("not-a-plan", f"{path} has schema {plan.schema!r}, known is {PLAN_SCHEMA!r}", "plan again")
+    return plan
+
+
+def controller_names() -> tuple[str, ...]:
+    """Return the names by which an inventory may call this machine."""
+    name = socket.gethostname()
+    return tuple(dict.fromkeys((name, name.partition(".")[0])))
+
+
+def make_judge(
+    policy: Policy, inventory: Inventory, first_seen: Mapping[tuple[str, str], float], now: float
+) -> Judge:
+    """Return what decides about approvals, with patterns resolved once and equal cases decided once.
+
+    `first_seen`: (package, candidate) -> Unix time. Raises UsageError if a rule's pattern names nothing.
+    """
+    patterns = dict.fromkeys(rule.hosts for rule in (*policy.approve, *policy.reject) if rule.hosts)
+    members = {pattern: frozenset(select_hosts(inventory, pattern)) for pattern in patterns}
+    decided: dict[tuple[tuple[bool, ...], Update], Approval] = {}
+
+    def judge(host: Host, update: Update) -> Approval:
+        key = (tuple(host.name in names for names in members.values()), update)
+        found = decided.get(key)
+        if found is None:
+            seen = first_seen.get((update.package, update.candidate))
+            found = judge_update(policy, host.name, update, seen, now, lambda pattern, name: name in members[pattern])
+            decided[key] = found
+        return found
+
+    return judge
+
+
+def survey_snapshot(snapshot: Snapshot, now: float) -> Survey:
+    """Return what a snapshot tells the planner at `now`. Package lists that are too old by then make it unknown."""
+    if snapshot.failure is not None:
+        return Survey(snapshot.failure)
+    platform = platform_for(snapshot)
+    if platform is None:
+        return Survey(HostFacts())
+    facts = platform.read(snapshot)
+    return Survey(_forget_old(facts, max(0.0, now - snapshot.taken_at)), platform.name)
+
+
+def _forget_old(facts: HostFacts, since: float) -> HostFacts:
+    """Make the updates unknown when the lists they were read from are too old now, `since` seconds later."""
+    if facts.updates is None or facts.metadata_age is None or facts.metadata_age + since <= MAX_LIST_AGE:
+        return facts
+    reason = f"package lists are {format_duration(facts.metadata_age + since)} old (limit 24h): scan again"
+    return replace(facts, updates=None, unknown=(*facts.unknown, ("updates", reason)))
+
+
+def _look(
+    request: PlanRequest, members: Sequence[str], store: SnapshotStore | None, connections: Opener, clock: Clock,
+    observer: Observer,
+) -> dict[str, Survey]:  # fmt: skip
+    """Visit the selected hosts once and store what they show."""
+    fleet = Fleet(request.inventory, tuple(request.inventory.hosts[name] for name in members))
+    scanned = scan_hosts(
+        fleet, connections, refresh=request.refresh or request.policy.refresh, forks=request.forks, clock=clock,
+        observer=observer, store=store,
+    )  # fmt: skip
+    surveys = {}
+    for one in scanned:
+        platform = platform_for(one.snapshot)
+        facts = one.snapshot.failure or one.facts
+        surveys[one.host] = Survey(facts, platform.name if platform is not None else "")
+    return surveys
+
+
+def _resolve_partial(
+    request: PlanRequest, surveys: Mapping[str, Survey], judge: Judge, connections: Opener, observer: Observer
+) -> dict[str, Survey]:
+    """Ask those hosts whose approved updates are only part of what is pending; return their completed surveys."""
+    unresolved: dict[str, tuple[Change, ...]] = {}
+    for name, survey in surveys.items():
+        if isinstance(survey.facts, HostFacts) and survey.platform:
+            host = request.inventory.hosts[name]
+            changes = list_unresolved(choose_updates(host, survey.facts, judge))
+            if changes:
+                unresolved[name] = changes
+    if not unresolved:
+        return {}
+
+    def work(host: Host) -> HostFacts | HostFailure:
+        observer.step(host.name, "resolving")
+        return resolve_changes(host, surveys[host.name].platform, unresolved[host.name], connections)
+
+    hosts = tuple(request.inventory.hosts[name] for name in unresolved)
+    fleet = Fleet(request.inventory, hosts)
+    answers: dict[str, Survey] = {}
+    observer.started("resolve", len(hosts))
+    try:
+        for host, answer in visit(hosts, work, request.forks, site_forks=fleet.site_forks):
+            answers[host.name] = replace(surveys[host.name], resolution=answer)
+            failure = answer if isinstance(answer, HostFailure) else None
+            observer.finished(host.name, failure.status if failure else "ok", failure.message if failure else "")
+    finally:
+        observer.ended()
+    return answers
+
+
+def resolve_changes(
+    host: Host, platform_name: str, changes: Sequence[Change], connections: Opener
+) -> HostFacts | HostFailure:
+    """Ask a host what installing just these changes would do to it. Nothing is installed. Raise HostError."""
+    platform = platform_named(platform_name)
+    probe = platform.resolve_probe(changes)
+    nonce = secrets.token_hex(16)
+    become = host.connection.become.method != "none"
+    with closing(connections.open(host)) as session:
+        script = compile_probes(shell_of(host), [probe], nonce)
+        result = session.run(Command(script, become=become, silence=probe.timeout + 30.0))
+    snapshot = parse_output(
+        result.stdout, [probe], nonce, host=host.name, taken_at=0.0, as_root=result.as_root, seconds=result.seconds,
+        lost=result.lost,
+    )
+    output = snapshot.output(probe.id)
+    if output is None:
+        return HostFailure("resolve-failed", snapshot.reason(probe.id) or "no answer", "plan again")
+    return platform.read_resolution(output)
+
+
