@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -40,6 +41,17 @@ def sweep() -> None:
                 slot.clear()
                 print(f"slot {number}: cleared")
             slot.free()
+
+
+def remove() -> None:
+    """Clear every slot, and delete the base and everything else in the lab's folder."""
+    for path in sorted(slots.RUN.glob("*.folder")):
+        slot = slots.take(int(path.stem))
+        if slot is None:
+            raise LabError(f"lab slot {path.stem} is in use by process {slots.holder(int(path.stem))}")
+        slot.clear()
+        slot.free()
+    shutil.rmtree(lab_folder(), ignore_errors=True)
 
 
 def act(lab: Lab, args: argparse.Namespace) -> int:
@@ -84,6 +96,7 @@ def parser() -> argparse.ArgumentParser:
     sub.add_parser("key", help="print the path of the private ssh key")
     sub.add_parser("slots", help="all labs of this machine")
     sub.add_parser("sweep", help="clear what dead test runs left")
+    sub.add_parser("remove", help="clear all labs of this machine and delete the base")
     up = sub.add_parser("up", help="boot fresh hosts")
     up.add_argument("count", type=int, nargs="?", default=1)
     up.add_argument("--names", nargs="+", default=(), help="instead of h11, h12, ...")
@@ -127,6 +140,8 @@ def main() -> int:
             list_slots()
         elif args.command == "sweep":
             sweep()
+        elif args.command == "remove":
+            remove()
         else:
             return act(Lab.at(args.slot, say), args)
     except LabError as error:
