@@ -89,8 +89,8 @@ pc_tell() {{
 }}
 {wanted}
 if [ -s "$pc_list" ]; then
-  tr '\\n' '\\0' <"$pc_list" | xargs -0 /usr/lib/apt/apt-helper -o Acquire::Retries=2 -o Acquire::http::Timeout=30 \\
-    -o Acquire::https::Timeout=30 download-file >"$pc_base/log" 2>&1 </dev/null
+  tr '\\n' '\\0' <"$pc_list" | xargs -0 -n 300 /usr/lib/apt/apt-helper -o Acquire::Retries=2 \\
+    -o Acquire::http::Timeout=30 -o Acquire::https::Timeout=30 download-file >"$pc_base/log" 2>&1
 fi
 {result}
 exit 0
@@ -117,7 +117,7 @@ def install_script(request: InstallRequest) -> str:
     adjust = "".join(f"echo 'patchctl: step adjust-{name}'\n{ADJUSTMENTS[name]}\n" for name in request.adjustments)
     sums = "".join(f"{a.sha256}  {a.filename}\n" for a in chosen)
     words = [quote_sh(f"./{a.filename}") for a in chosen] + [quote_sh(f"{name}-") for name in request.removals]
-    options = [_OPTIONS, f"-o DPkg::Lock::Timeout={max(1, request.lock_timeout)}", "-o Dir::Cache::archives=$pc_empty"]
+    options = [_OPTIONS, f"-o DPkg::Lock::Timeout={max(1, request.lock_timeout)}"]
     if not request.removals:
         options.append("--no-remove")
     if any(_is_downgrade(c) for c in request.changes):
@@ -126,7 +126,11 @@ def install_script(request: InstallRequest) -> str:
     names = " ".join(quote_sh(f"{c.package}{_suffix(c)}") for c in request.changes)
     return f"""{_QUIET}{_LOCKS}
 cd {quote_sh(request.directory)} || exit 1
-pc_empty=$PWD/no-archives; mkdir -p "$pc_empty/partial"
+# Without any source, apt can take nothing but the files given: no other version, no package that was not planned.
+pc_alone=$PWD/alone
+mkdir -p "$pc_alone/lists/partial" "$pc_alone/archives/partial"
+pc_only="-o Dir::Etc::SourceList=/dev/null -o Dir::Etc::SourceParts=/dev/null -o Dir::State::Lists=$pc_alone/lists"
+pc_only="$pc_only -o Dir::Cache=$pc_alone -o Dir::Cache::archives=$pc_alone/archives -o APT::Sandbox::User=root"
 : >started
 {adjust}echo 'patchctl: step lock'
 pc_wait_for_lock {max(1, request.lock_timeout)} || exit 100
@@ -136,7 +140,7 @@ sha256sum --quiet -c - <<'patchctl-sums' || {{ echo 'patchctl: hash-mismatch'; e
 pc_holds=$(apt-mark showhold)
 pc_auto=$(apt-mark showauto {names} 2>/dev/null)
 {_check_removals(request, words)}echo 'patchctl: step install'
-apt-get -q -y --no-download {" ".join(options)} install {" ".join(words)} </dev/null 2>&1
+apt-get -q -y $pc_only {" ".join(options)} install {" ".join(words)} </dev/null 2>&1
 pc_rc=$?
 echo 'patchctl: step after'
 [ "$pc_rc" = 0 ] || {{ pc_held=$(pc_holder) && echo "patchctl: lock-held $pc_held"; }}
@@ -158,7 +162,7 @@ def _check_removals(request: InstallRequest, words: Sequence[str]) -> str:
     if not request.removals:
         return ""
     return (
-        f"for pc_name in $(apt-get -s -q install {' '.join(words)} 2>/dev/null |\n"
+        f"for pc_name in $(apt-get -s -q $pc_only install {' '.join(words)} 2>/dev/null |\n"
         "  sed -n 's/^Remv \\([^ ]*\\).*/\\1/p'); do\n"
         f'  case " "{quote_sh(" ".join(request.removals))}" " in *" $pc_name "*) ;;\n'
         f'  *) echo "patchctl: unplanned-removal $pc_name"; exit 100 ;; esac\ndone\n'
