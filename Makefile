@@ -40,7 +40,7 @@ lab: setup
 
 check: setup
 	@status=0; \
-	for tool in 'ruff check patchctl tests bench' 'mypy' 'lint-imports --no-cache'; do \
+	for tool in 'ruff check patchctl tests bench' 'mypy' 'lint-imports --no-cache --no-logo'; do \
 		echo "== $$tool"; $(BIN)/$$tool || status=1; \
 	done; exit $$status
 

@@ -15,11 +15,7 @@ from tests.lab.faults import FAULTS
 from tests.lab.kernel import cgroup_processes
 from tests.lab.lab import Lab
 from tests.lab.machine import install_needs, lab_folder, why_not
-from tests.lab.programs import LabError
-
-
-def say(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)
+from tests.lab.programs import LabError, say
 
 
 def list_slots() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+import sys
 from pathlib import Path
 
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
@@ -28,3 +29,8 @@ def run(*command: object, timeout: float = 600, stdin: str | None = None, env: d
         said = (done.stderr or done.stdout)[-1500:].strip()
         raise LabError(f"{' '.join(words)[:200]}: exit {done.returncode}: {said}")
     return done.stdout
+
+
+def say(text: str) -> None:
+    """Tell the person at the terminal what goes on."""
+    print(text, file=sys.stderr, flush=True)
