@@ -77,7 +77,7 @@ class KnownHosts:
             if key.patterns.startswith("|") or any(c in key.patterns for c in "*?!"):
                 self._others.append(key)
             else:
-                for name in key.patterns.lower().split(","):
+                for name in dict.fromkeys(key.patterns.lower().split(",")):
                     self._by_name.setdefault(name, []).append(key)
 
     def __len__(self) -> int:
@@ -112,7 +112,7 @@ class KnownHosts:
         verdict = self._judge(self.lookup(name, port), name, blob, now)
         if verdict.status == UNKNOWN and port != 22:
             bare = self._judge(self.lookup(name, 22), name, blob, now)
-            if bare.status == KNOWN:
+            if bare.status in (KNOWN, REVOKED, INVALID):
                 return bare
         return verdict
 

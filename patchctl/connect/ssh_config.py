@@ -108,7 +108,7 @@ def parse_file(path: Path, base: Path, depth: int = 0) -> ConfigFile:
             if any(match_pattern(keyword, pattern) for pattern in unknown_allowed):
                 continue
             raise NotUnderstoodError(f"{where}: unknown keyword {keyword}")
-        if not words:
+        if not words or "" in words:
             raise NotUnderstoodError(f"{where}: {keyword} without a value")
         lines.append(Directive(keyword, words, where))
     return ConfigFile(str(path), tuple(lines))
