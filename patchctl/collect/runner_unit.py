@@ -51,9 +51,10 @@ done
 if kill -0 $reader 2>/dev/null; then [ -n "$setsid" ] && kill -9 -$reader || kill -9 $reader; fi
 clean "$SPOOL/list" > "$SPOOL/after" 2>/dev/null
 
+# Without an exit status nobody saw the payload's end: no result, so that the attempt counts as interrupted.
 rm -f "$SPOOL/reserve" "$SPOOL/pipe"
-read -r rc < "$SPOOL/rc"
-printf '%s %s %s %s\n' "${rc:-255}" "$began" "$(date +%s)" "$boot" > "$SPOOL/result.new"
+read -r rc < "$SPOOL/rc" || exit 1
+printf '%s %s %s %s\n' "$rc" "$began" "$(date +%s)" "$boot" > "$SPOOL/result.new"
 settle "$SPOOL"/log.* "$SPOOL/before" "$SPOOL/after" "$SPOOL/result.new"
 mv -f "$SPOOL/result.new" "$SPOOL/result"
 settle "$SPOOL"

@@ -39,6 +39,11 @@ UNPACKED = 4
 """Unpacked, a package takes up to about this many times its compressed size while the old files are still there."""
 BOOT_BYTES = 150 * 1024 * 1024
 """Room a new kernel with its initial ram disk takes below /boot."""
+LOCK_TIME = 120
+LONG_LOCK_TIME = 2400
+"""Seconds the install waits for the package manager's lock, and after the remedy wait-longer-for-lock."""
+# Adjustments that take effect before the install: while staging, by waiting, or in the lock's timeout above.
+_ELSEWHERE = frozenset({"refetch", "deliver-from-controller", "wait", "wait-longer", "wait-longer-for-lock"})
 _KERNEL = re.compile(r"linux-image-|kernel-core|kernel-default")
 _HINTS = {
     "veto": "the host's owner removes /etc/patchctl/hold when it may go on",
@@ -171,8 +176,10 @@ class HostVisits:
         plan, platform = self._plans(job)
         artefacts = artefacts_of(self._plan, plan)
         directory = runner.staging_directory(self._plan.rollout)
+        inside = tuple(name for name in job.adjustments if name not in _ELSEWHERE)
+        patience = LONG_LOCK_TIME if "wait-longer-for-lock" in job.adjustments else LOCK_TIME
         payload = platform.install_script(
-            InstallRequest(plan.changes, artefacts, plan.removals, directory, job.adjustments)
+            InstallRequest(plan.changes, artefacts, plan.removals, directory, inside, patience)
         )
         listing = platform.fingerprint_probe(_package_names(plan)).command
         files = [(artefact.sha256, artefact.filename) for artefact in artefacts]
@@ -199,7 +206,7 @@ class HostVisits:
         data: dict[str, Any] = {
             "step": _last_mark(marks, "step"), "rc": _number(code), "log": "\n".join(reply.all("log")).strip("\n"),
             "changes": [], "conffiles": _marks(marks, "conffile"), "boot_id": reply.boot_id,
-            "lock_holder": _last_mark(marks, "lock-holder"), "seconds": seconds,
+            "lock_holder": _lock_holder(marks), "seconds": seconds,
             "reason": one_line(reply.get("reason")),
         }
         if reply.get("foreign"):
@@ -325,6 +332,12 @@ def _marks(marks: tuple[str, ...], word: str) -> list[str]:
 def _last_mark(marks: tuple[str, ...], word: str) -> str:
     found = _marks(marks, word)
     return found[-1] if found else ""
+
+
+def _lock_holder(marks: tuple[str, ...]) -> str:
+    """Return who holds the package manager's lock, as `unattended-upgr[4711]`, by the payload's latest word on it."""
+    words = (_last_mark(marks, "lock-held") or _last_mark(marks, "waiting for lock")).split()
+    return f"{words[2]}[{words[1]}]" if len(words) == 3 else ""
 
 
 def _new_units(before: list[dict[str, Any]] | None, after: list[dict[str, Any]]) -> list[str]:
