@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -57,5 +57,5 @@ class Surroundings:
 
     signatures: Mapping[str, Sequence[Signature]] = field(default_factory=dict)
     """By platform name."""
-    down_elsewhere: Mapping[str, int] = field(default_factory=dict)
-    """group -> members that other rollouts have down or in flight now; counts against max_down."""
+    down_elsewhere: Mapping[str, Set[str]] = field(default_factory=dict)
+    """group -> its hosts that other rollouts have down or in flight now; counts against max_down."""

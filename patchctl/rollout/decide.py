@@ -14,7 +14,7 @@ from collections.abc import Iterator, Sequence
 from patchctl.model.plan import HostPlan
 from patchctl.model.rollout import BLOCKED, SUCCEEDED
 from patchctl.rollout.actions import Action, Draft, Finish, Record, RunJob, Surroundings, WakeAt
-from patchctl.rollout.gates import Gate, check_max_down, check_ring, check_window, count_down, find_halt, is_down
+from patchctl.rollout.gates import Gate, check_max_down, check_ring, check_window, find_down, find_halt
 from patchctl.rollout.state import ABORTED, COMPLETED, PLANNED, RUNNING, HostProgress, RolloutState
 from patchctl.rollout.steps import Case, begin, next_step, settle
 
@@ -51,6 +51,20 @@ def summarize(state: RolloutState) -> dict[str, int]:
     for host in state.hosts.values():
         counts[host.state] = counts.get(host.state, 0) + 1
     return counts
+
+
+def find_waits(state: RolloutState, now: float) -> tuple[Gate, ...]:
+    """Return the closed gates that the rollout stands before now: soak, approval or window of the current ring."""
+    index = current_ring(state)
+    if index is None or state.status not in (PLANNED, RUNNING):
+        return ()
+    if state.rings[index].opened_at is None:
+        gate = check_ring(state, index, now)
+    elif any(not host.settled and not host.active for _, host in state.ring_hosts(index)):
+        gate = check_window(state, index, now)
+    else:
+        return ()
+    return () if gate.open else (gate,)
 
 
 def _gate(state: RolloutState, index: int | None, now: float) -> Gate:
@@ -120,19 +134,19 @@ def _begin_hosts(
         return
     at_work = sum(1 for host in state.hosts.values() if host.active)
     turn = _whose_turn(pairs, at_work)
-    down = count_down(state, around.down_elsewhere)
+    down = find_down(state, around.down_elsewhere)
     held: list[tuple[HostPlan, HostProgress, Gate]] = []
     for plan, host in turn:
         if at_work >= (1 if plan.late else state.plan.concurrency):
             return
-        free = check_max_down(plan, host, down)
+        free = check_max_down(plan, down)
         if host.not_before > now:
             yield WakeAt(host.not_before)
         elif not free.open:
             held.append((plan, host, free))
         else:
-            for group, _ in () if is_down(host) else plan.max_down:
-                down[group] = down.get(group, 0) + 1
+            for group, _ in plan.max_down:
+                down.setdefault(group, set()).add(plan.host)
             at_work += 1
             yield begin(state, host)
     if held and not at_work:
@@ -153,7 +167,7 @@ def _hold(
 ) -> Iterator[Action]:
     """Hosts behind max_down wait while somebody may still free a place; else they are blocked, and it is said."""
     groups = {group for plan, _, _ in held for group, _ in plan.max_down}
-    if any(around.down_elsewhere.get(group, 0) for group in groups):
+    if any(around.down_elsewhere.get(group) for group in groups):
         yield WakeAt(now + _LOOK_ELSEWHERE)
     elif not retry_due:
         yield Record(tuple(draft for _, host, gate in held for draft in settle(host, BLOCKED, gate.reason).events))

@@ -10,7 +10,7 @@ cut off by a window.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Set
 from dataclasses import dataclass
 
 from patchctl.model.plan import HostPlan
@@ -151,13 +151,13 @@ def window_cutoff(begin: float, end: float, host_time: float) -> float:
     return 0.0 if math.isinf(end) else min(host_time, (end - begin) / 4)
 
 
-def count_down(state: RolloutState, elsewhere: Mapping[str, int]) -> dict[str, int]:
-    """Return per group with max_down how many members are down or in flight, other rollouts' included."""
-    down = dict(elsewhere)
+def find_down(state: RolloutState, elsewhere: Mapping[str, Set[str]]) -> dict[str, set[str]]:
+    """Return per group with max_down its members that are down or in flight, other rollouts' included."""
+    down = {group: set(hosts) for group, hosts in elsewhere.items()}
     for name, plan in state.plan.hosts.items():
         if plan.max_down and is_down(state.hosts[name]):
             for group, _ in plan.max_down:
-                down[group] = down.get(group, 0) + 1
+                down.setdefault(group, set()).add(name)
     return down
 
 
@@ -166,11 +166,11 @@ def is_down(host: HostProgress) -> bool:
     return host.active or host.state in DOWN_STATES or (not host.settled and host.retries > 0)
 
 
-def check_max_down(plan: HostPlan, host: HostProgress, down: Mapping[str, int]) -> Gate:
-    """Say whether the host may go down too, given the count of members that are down (itself maybe among them)."""
-    itself = 1 if is_down(host) else 0
+def check_max_down(plan: HostPlan, down: Mapping[str, Set[str]]) -> Gate:
+    """Say whether the host may go down beside those members of its groups that are down already."""
     for group, limit in plan.max_down:
-        others = down.get(group, 0) - itself
-        if others >= limit:
-            return Gate(False, f"group {group}: {others} down, max_down {limit}", "max-down")
+        others = down.get(group, set()) - {plan.host}
+        if len(others) >= limit:
+            names = ", ".join(sorted(others)[:3]) + (" ..." if len(others) > 3 else "")
+            return Gate(False, f"group {group}: {len(others)} down ({names}), max_down {limit}", "max-down")
     return OPEN

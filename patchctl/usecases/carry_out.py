@@ -7,7 +7,7 @@ anywhere: whoever runs it next takes the rollout over with a higher token and as
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 
 from patchctl.model.errors import LockedError, StoreError
@@ -19,6 +19,7 @@ from patchctl.rollout.actions import Action, Draft, Finish, Record, RunJob, Surr
 from patchctl.rollout.decide import decide
 from patchctl.rollout.journal import fold_all, initial, outcome_draft
 from patchctl.rollout.state import RolloutState
+from patchctl.usecases.narrate import STEP_WORDS, tell
 
 LOOP = "patchctl"
 """Actor of what the loop itself decides."""
@@ -42,7 +43,7 @@ class Options:
     once: bool = False
     nap: float = 1.0
     signatures: Mapping[str, Sequence[Signature]] = field(default_factory=dict)
-    down_elsewhere: Callable[[], Mapping[str, int]] = dict
+    down_elsewhere: Callable[[], Mapping[str, Set[str]]] = dict
     decide: Decide = decide
     """Replaced in tests only, to prove that a faulty decision is caught."""
 
@@ -87,7 +88,8 @@ class _Loop:
         if not self._is_due():
             return self._state
         self._take_over()
-        self._observer.started(f"Rollout {self._state.rollout}", len(self._state.hosts))
+        left = sum(1 for host in self._state.hosts.values() if not host.settled)
+        self._observer.started(f"Rollout {self._state.rollout}", left)
         try:
             self._turn()
         finally:
@@ -118,11 +120,13 @@ class _Loop:
         return self._options.decide(self._state, self._clock.now(), around)
 
     def _is_due(self) -> bool:
-        """With `once`: whether there is anything to do now, so that an idle tick writes nothing."""
+        """Whether there is anything to do, with `once` anything now: an idle run or tick writes nothing."""
         unsent = bool(self._notifier and self._state.unsent)
-        if not self._options.once or unsent or any(host.job for host in self._state.hosts.values()):
+        if unsent or any(host.job for host in self._state.hosts.values()):
             return True
         actions = self._decide()
+        if not self._options.once:
+            return not any(isinstance(action, Finish) for action in actions)
         horizon = self._clock.now() + TICK_HORIZON
         return any(isinstance(a, Record | RunJob) or (isinstance(a, WakeAt) and a.time <= horizon) for a in actions)
 
@@ -158,7 +162,7 @@ class _Loop:
             self._hand_out(run.job)
 
     def _hand_out(self, job: HostJob) -> None:
-        self._observer.step(job.host, job.kind)
+        self._observer.step(job.host, STEP_WORDS[job.kind])
         if job.kind == "start":
             hit("start.submit.before")
         hit("job.submit.before")
@@ -221,18 +225,7 @@ class _Loop:
     def _fold(self, events: Sequence[Event]) -> None:
         self._state = fold_all(self._state, events)
         for event in events:
-            self._tell(event)
-
-    def _tell(self, event: Event) -> None:
-        if event.kind == "host-settled":
-            self._observer.finished(event.host, event.data["state"], event.reason)
-        elif event.kind in ("host-overdue", "host-retried", "host-postponed"):
-            self._observer.note(f"{event.host}: {event.reason}")
-        elif event.kind == "ring-opened":
-            self._observer.note(f"ring {event.data['ring']} opened")
-        elif event.kind.startswith(("rollout-", "approval-")):
-            what = event.kind.replace("-", " ", 1)
-            self._observer.note(f"{what}: {event.reason}" if event.reason else what)
+            tell(self._observer, event)
 
     def _notify(self) -> None:
         """Send what halts and ends the rollout to whom it concerns; remember that it was sent."""

@@ -1,0 +1,122 @@
+"""Builds the rollout loop from real parts: store, inventory, connections, executor, notifier; and runs it.
+
+`apply`, `rollout resume`, `rollout retry` and `rollout tick` all come through here.
+"""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable, Mapping, Set
+from pathlib import Path
+
+from patchctl.connect.contract import Transport
+from patchctl.deliver.cache import ArtefactCache
+from patchctl.documents.inventories import load_inventory
+from patchctl.documents.settings import Settings
+from patchctl.model.errors import HostFailure
+from patchctl.model.hosts import Inventory
+from patchctl.model.plan import Plan
+from patchctl.model.ports import Clock, Interrupt, Observer
+from patchctl.model.rollout import HostJob, JobOutcome
+from patchctl.platforms.registry import all_platforms
+from patchctl.rollout.gates import find_down
+from patchctl.rollout.state import RolloutState
+from patchctl.store.database import Store
+from patchctl.usecases.access import open_connections
+from patchctl.usecases.carry_out import Options, carry_out
+from patchctl.usecases.executor import PoolExecutor
+from patchctl.usecases.hostjobs import HostVisits
+from patchctl.usecases.notify import make_notifier
+from patchctl.usecases.rollouts import load_state, released
+
+_LOOK_ELSEWHERE = 15.0
+"""Seconds for which what other rollouts have down is taken as known."""
+
+
+def artefact_folder(settings: Settings) -> Path:
+    """Return where artefacts are kept on the controller, so that a version survives its mirror."""
+    return settings.project / ".patchctl" / "artefacts"
+
+
+def run_rollout(
+    settings: Settings,
+    rollout: str,
+    *,
+    store: Store,
+    clock: Clock,
+    observer: Observer,
+    interrupt: Interrupt,
+    actor: str,
+    command: str,
+    once: bool = False,
+    prompt: Callable[[str], str] | None = None,
+    inventory: Inventory | None = None,
+    transports: Mapping[str, Transport] | None = None,
+) -> RolloutState:
+    """Carry a saved plan on from wherever its journal stands; return the state it got to.
+
+    `command` is what the lock's other waiters are told; `once`: do what is due, then return (rollout tick);
+    `inventory`: as already loaded, else the settings' one. Raise LockedError naming who else works on it, StoreError,
+    DocumentsError for an invalid inventory.
+    """
+    plan = store.load_plan(rollout)
+    with store.lock(f"rollout {rollout}", command):
+        fleet = inventory if inventory is not None else load_inventory(settings.inventory)
+        with open_connections(settings, fleet, prompt, transports) as connections:
+            cache = ArtefactCache(artefact_folder(settings))
+            visits = HostVisits(plan, fleet, connections, cache, store, clock)
+            executor = PoolExecutor(
+                _perform_known(visits, fleet), settings.forks,
+                site_of={name: host.site for name, host in fleet.hosts.items()},
+                site_forks={name: site.forks for name, site in fleet.sites.items() if site.forks is not None},
+            )
+            sender = f"patchctl@{socket.gethostname()}"
+            return carry_out(
+                plan, store.journal, executor, clock, observer, interrupt, actor,
+                make_notifier(store, plan.notify, settings.smtp, settings.project, sender),
+                next_token=store.next_token,
+                options=Options(
+                    once=once,
+                    signatures={platform.name: platform.signatures for platform in all_platforms()},
+                    down_elsewhere=_Elsewhere(store, plan, clock),
+                ),
+            )
+
+
+def _perform_known(visits: HostVisits, inventory: Inventory) -> Callable[[HostJob], JobOutcome]:
+    """Refuse jobs for hosts that were taken out of the inventory after the plan was made: nobody can reach them."""
+    def perform(job: HostJob) -> JobOutcome:
+        if job.host in inventory.hosts:
+            return visits.perform(job)
+        failure = HostFailure(
+            "not-in-inventory", f"{job.host} is no longer in the inventory", "put it back, then resume", "unreachable",
+        )
+        return JobOutcome(job.id, job.host, job.kind, "unreachable", job.attempt, failure)
+
+    return perform
+
+
+class _Elsewhere:
+    """Asks the other rollouts of the store which members of limited groups they have down or in flight."""
+
+    def __init__(self, store: Store, plan: Plan, clock: Clock) -> None:
+        self._store, self._rollout, self._clock = store, plan.rollout, clock
+        self._groups = {group for host in plan.hosts.values() for group, _ in host.max_down}
+        self._known: Mapping[str, Set[str]] = {}
+        self._until = float("-inf")
+
+    def __call__(self) -> Mapping[str, Set[str]]:
+        if self._groups and self._clock.now() >= self._until:
+            self._known = self._ask()
+            self._until = self._clock.now() + _LOOK_ELSEWHERE
+        return self._known
+
+    def _ask(self) -> dict[str, set[str]]:
+        down: dict[str, set[str]] = {}
+        for rollout in released(self._store):
+            if rollout == self._rollout:
+                continue
+            for group, hosts in find_down(load_state(self._store, rollout), {}).items():
+                if group in self._groups:
+                    down.setdefault(group, set()).update(hosts)
+        return down
