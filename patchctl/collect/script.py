@@ -41,6 +41,7 @@ pc_probe() {
   printf '\n%s+%s .\n' "$N" "$1"
   pc_do "$5" "$6" 2>/dev/null | pc_head "$3" | awk -v N="$N" -v I="$1" -v C="$3" '
     function say(t) { n += length(t) + 1; l++; if (n - 1 > C) cut = 1; if (!cut) { print N "=" I " " t; b = n; k = l } }
+    BEGIN { print "" }
     NR > 1 { say(last) }
     { last = $0 }
     END {

@@ -127,23 +127,23 @@ def is_container(snapshot: Snapshot) -> bool:
 
 
 def _unit(command: str, cgroup: str) -> str:
-    """Return the unit to restart for a process: its service, or the user session it belongs to."""
+    """Return the unit to restart for a process: its service, or the user session it belongs to; "" for init itself."""
     for part in reversed(cgroup.split("/")):
         part = one_line(part, 200)
         if part.endswith((".service", ".socket", ".timer")) and not part.startswith("user@"):
             return part
     session = posixpath.basename(cgroup)
+    if session == "init.scope" or command in ("systemd", "init"):
+        return ""
     if session.endswith(".scope"):
         return f"{one_line(session, 100)} ({command})"
-    return "" if command in ("systemd", "init") else f"(no unit) {command}"
+    return f"(no unit) {command}"
 
 
 def _file_systems(lines: list[str]) -> Iterator[FileSystem]:
-    """Given `df -P -k` output, yield real file systems, each once: bind mounts show the same one again."""
-    seen: set[tuple[str, str, str]] = set()
+    """Given `df -P -k` output, yield real file systems: pseudo ones and what /run shows of others are left out."""
     for line in lines[1:]:
         found = re.fullmatch(r"(\S.*?)\s+(\d+)\s+(\d+)\s+(-?\d+)\s+(?:\d+%|-)\s+(/.*)", line)
-        if found is None or found[1] in _PSEUDO or int(found[2]) == 0 or found.group(1, 2, 3) in seen:
+        if found is None or found[1] in _PSEUDO or int(found[2]) == 0 or found[5].startswith("/run/"):
             continue
-        seen.add(found.group(1, 2, 3))
         yield FileSystem(one_line(found[5], 300), int(found[2]) * 1024, max(0, int(found[4])) * 1024)
