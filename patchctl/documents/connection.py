@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from patchctl.documents.loader import Vaulted
@@ -25,12 +25,15 @@ def secret_ref(value: Any, origin: str) -> SecretRef:
     return SecretRef(scheme, rest.strip(), origin)
 
 
-def build_connection(settings: Mapping[str, Any], places: Mapping[str, str], factor: float = 1.0) -> Connection:
-    """Given merged settings and where each was written, return the connection. `factor` stretches the timeouts."""
+def build_connection(settings: Mapping[str, Any], place_of: Callable[[str], str], factor: float = 1.0) -> Connection:
+    """Given merged settings, return the connection.
+
+    `place_of` tells where a setting was written (file:line:column); `factor` stretches the timeouts.
+    """
     defaults_become, defaults_timeouts = Become(), Timeouts()
 
     def secret(key: str) -> SecretRef | None:
-        return secret_ref(settings[key], places.get(key, "")) if settings.get(key) is not None else None
+        return secret_ref(settings[key], place_of(key)) if settings.get(key) is not None else None
 
     become = Become(
         method=settings.get("become.method", defaults_become.method),

@@ -34,12 +34,9 @@ class _Said:
     """A setting and the level that says so; a higher weight is a stronger level."""
 
     setting: Setting
-    level: str
+    origin: str
+    """file:line:column (level): made once, shared by all hosts below the level."""
     weight: int
-
-    @property
-    def origin(self) -> str:
-        return f"{self.setting.place} ({self.level})"
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,15 +166,18 @@ class _Resolver:
             ignored.append(f"{path}: encrypted as a whole, its variables are only known as secrets")
         factor = site_level.settings["timeout_factor"].value if (
             (site_level := self.draft.sites.get(site)) and "timeout_factor" in site_level.settings) else 1.0
-        places = {key: str(said.setting.place) for key, said in merged.settings.items()}
+
+        def place_of(key: str) -> str:
+            return str(merged.settings[key].setting.place) if key in merged.settings else ""
+
         jump = settings.get("jump", ())
         own_names = (name, settings.get("address", name))
         if any(_jump_host(hop) in own_names for hop in jump):
             # A bastion is often listed in the site it guards: nobody jumps through itself.
             settings["jump"] = jump[: next(i for i, hop in enumerate(jump) if _jump_host(hop) in own_names)]
-            ignored.append(f"jump: the host is its own jump host ({places['jump']})")
+            ignored.append(f"jump: the host is its own jump host ({place_of('jump')})")
         host = Host(
-            name=name, connection=build_connection(settings, places, factor), groups=tuple(sorted(groups)), site=site,
+            name=name, connection=build_connection(settings, place_of, factor), groups=tuple(sorted(groups)), site=site,
             variables={key: _without_secret(key, value, merged.variables[key], secret_names)
                        for key, value in scope.variables.items()},
             origins=origins, health=tuple(merged.health), reboot=settings.get("reboot", ""),
@@ -274,12 +274,15 @@ def _add_level(base: _Merged, level: Level, label: str) -> _Merged:
     if not level:
         return base
     weight = base.weight + 1
+
+    def said(setting: Setting) -> _Said:
+        return _Said(setting, f"{setting.place} ({label})", weight)
+
     settings = dict(base.settings)
     for layer in (ansible_settings(level.variables), level.settings):
-        settings.update({k: _Said(s, label, weight) for k, s in layer.items() if k not in _NOT_OF_HOSTS})
-    variables = dict(base.variables)
-    variables.update({key: _Said(setting, label, weight) for key, setting in level.variables.items()})
-    health = {**base.health, **{c: _Said(s, label, weight) for c, s in level.health.items() if c not in base.health}}
+        settings.update({key: said(setting) for key, setting in layer.items() if key not in _NOT_OF_HOSTS})
+    variables = {**base.variables, **{key: said(setting) for key, setting in level.variables.items()}}
+    health = {**base.health, **{c: said(setting) for c, setting in level.health.items() if c not in base.health}}
     return _Merged(settings, variables, health, (*base.vaulted, *level.vaulted), weight)
 
 
