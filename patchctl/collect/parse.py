@@ -93,7 +93,7 @@ def _judge(probe: Probe, one: _Heard | None, lost: str, *, as_root: bool, comple
     """Return the evidence of one probe from what was heard of it."""
 
     def unknown(reason: str, output: str = "", *, truncated: bool = False) -> Evidence:
-        return Evidence(probe.id, UNKNOWN, output, None, reason, truncated)
+        return Evidence(probe.id, UNKNOWN, output, None, reason, truncated, probe.volatile)
 
     if one is not None and one.not_run == b"needs-root":
         return unknown("needs root")
@@ -118,7 +118,7 @@ def _judge(probe: Probe, one: _Heard | None, lost: str, *, as_root: bool, comple
     if cut == b"1":
         return unknown(f"output cut at {format_bytes(probe.cap)}", shown, truncated=True)
     if rc == b"na":
-        return Evidence(probe.id, NOT_APPLICABLE, "", None, "does not apply to this host")
+        return Evidence(probe.id, NOT_APPLICABLE, "", None, "does not apply to this host", volatile=probe.volatile)
     if rc == b"-":
-        return unknown("killed before it ended", shown)
-    return Evidence(probe.id, OK, shown, int(rc))
+        return unknown("no exit code: it was killed, or what it left behind went on printing", shown)
+    return Evidence(probe.id, OK, shown, int(rc), volatile=probe.volatile)

@@ -118,8 +118,8 @@ def test_chatter_around_and_leftover_output_change_nothing(shell: list[str]) -> 
     output = run_script(shell, compile_script(probes, NONCE), before=chatty)
     snapshot = read(b"motd\n" + output + b"logout", probes)
     assert snapshot.evidence["t.second"].output == "second\n"
-    assert snapshot.evidence["t.first"].status == OK
-    assert snapshot.evidence["t.first"].output.startswith("first\n")
+    # What a child printed after the exit code was told cannot be told from the probe's own text: unknown, not ok.
+    assert snapshot.evidence["t.first"].status == UNKNOWN
 
 
 @pytest.mark.parametrize("shell", SHELLS)
