@@ -6,7 +6,7 @@ tests in tests/platforms/ run over every one that is found, with its captured ca
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -71,4 +71,12 @@ class Platform(Protocol):
         It prints `patchctl: step NAME` lines, and its exit code is the package manager's. It takes care of an
         interrupted earlier run only when `adjustments` asks for that.
         """
+        ...
+
+
+class FleetReader(Protocol):
+    """What a platform may have besides: a reader for one pass over many snapshots of hosts that resemble each other."""
+
+    def reader(self) -> Callable[[Snapshot], HostFacts]:
+        """Return a function that gives what `read` gives, and reads texts that hosts share only once."""
         ...

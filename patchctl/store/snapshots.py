@@ -150,8 +150,11 @@ def iterate_snapshots(database: Database, hosts: Sequence[str] | None, *, reache
             for row in connection.execute(query.order_by(table.c.id))
             if wanted is None or row.host in wanted
         }
-        for name in sorted(rows):
-            yield reader.unpack(connection, rows[name])
+        ordered = [rows[name] for name in sorted(rows)]
+        for start in range(0, len(ordered), _CHUNK):
+            reader.prefetch(connection, ordered[start : start + _CHUNK])
+            for row in ordered[start : start + _CHUNK]:
+                yield reader.unpack(connection, row)
 
 
 def read_snapshot(database: Database, snapshot_id: str) -> Snapshot:
@@ -172,11 +175,21 @@ class _Reader:
         self._texts: dict[str, str] = {}
         self._manifests: dict[str, _Manifest] = {}
 
-    def unpack(self, connection: sa.Connection, row: Any) -> Snapshot:
-        manifest = self._manifests.get(row.manifest)
+    def prefetch(self, connection: sa.Connection, rows: Sequence[Any]) -> None:
+        """Load what these rows need with few queries instead of two for each."""
+        self._load(connection, sorted({row.manifest for row in rows} - self._texts.keys()))
+        parts = (part for row in rows for part in self._manifest(connection, row.manifest).evidence.values())
+        self._load(connection, sorted({part.sha256 for part in parts if part.sha256} - self._texts.keys()))
+
+    def _manifest(self, connection: sa.Connection, digest: str) -> _Manifest:
+        manifest = self._manifests.get(digest)
         if manifest is None:
-            manifest = msgspec.json.decode(self._text(connection, row.manifest), type=_Manifest)
-            self._manifests[row.manifest] = manifest
+            manifest = msgspec.json.decode(self._text(connection, digest), type=_Manifest)
+            self._manifests[digest] = manifest
+        return manifest
+
+    def unpack(self, connection: sa.Connection, row: Any) -> Snapshot:
+        manifest = self._manifest(connection, row.manifest)
         needed = {part.sha256 for part in manifest.evidence.values() if part.sha256} - self._texts.keys()
         self._load(connection, sorted(needed))
         found = {

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import ClassVar
 
 from patchctl.model.evidence import Probe, Snapshot
 from patchctl.model.facts import Artefact, HostFacts, OsRelease
+from patchctl.model.memo import Memo
 from patchctl.model.plan import Change
 from patchctl.model.rollout import Signature
 from patchctl.model.text import quote_sh
@@ -31,6 +32,10 @@ class Apt:
 
     def read(self, snapshot: Snapshot) -> HostFacts:
         return read.read_host(snapshot)
+
+    def reader(self) -> Callable[[Snapshot], HostFacts]:
+        memo = Memo()
+        return lambda snapshot: read.read_host(snapshot, memo)
 
     def resolve_probe(self, changes: Sequence[Change]) -> Probe:
         return Probe("apt.resolve", probes.resolve_command(changes), when=probes.IS_APT, timeout=300)

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from patchctl.model.evidence import Snapshot
 from patchctl.model.facts import HostFacts, Package, RebootNeed
+from patchctl.model.memo import Memo
 from patchctl.model.text import one_line
 from patchctl.model.units import format_duration
 from patchctl.model.versions import deb
@@ -22,8 +23,9 @@ _STATUS = {
 }  # fmt: skip
 
 
-def read_host(snapshot: Snapshot) -> HostFacts:
-    """Return everything that the snapshot shows."""
+def read_host(snapshot: Snapshot, memo: Memo | None = None) -> HostFacts:
+    """Return everything that the snapshot shows. `memo` remembers texts that many hosts share."""
+    memo = memo or Memo()
     facts = linux.read_common(snapshot)
     unknown = dict(facts.unknown)
     listed = snapshot.output("apt.packages")
@@ -32,12 +34,12 @@ def read_host(snapshot: Snapshot) -> HostFacts:
         unknown |= {"packages": reason, "held": reason, "broken": reason}
         packages: tuple[Package, ...] = ()
     else:
-        packages, held, broken = read_packages(listed)
+        packages, held, broken = memo.once(("packages", listed), lambda: read_packages(listed))
         facts = replace(facts, packages=packages, held=held, broken=broken + read_audit(snapshot))
         if snapshot.output("apt.audit") is None:
             facts = replace(facts, broken=None)
             unknown["broken"] = snapshot.reason("apt.audit")
-    facts, reason = _with_updates(facts, snapshot, packages)
+    facts, reason = _with_updates(facts, snapshot, packages, memo)
     if reason:
         unknown["updates"] = reason
     if facts.metadata_age is None:
@@ -95,7 +97,9 @@ def read_updaters(text: str) -> tuple[str, ...]:
     return tuple(found + (["cron-apt"] if "package cron-apt" in text.splitlines() and "cron-apt" not in found else []))
 
 
-def _with_updates(facts: HostFacts, snapshot: Snapshot, packages: tuple[Package, ...]) -> tuple[HostFacts, str]:
+def _with_updates(
+    facts: HostFacts, snapshot: Snapshot, packages: tuple[Package, ...], memo: Memo
+) -> tuple[HostFacts, str]:
     """Return the facts with updates and the age of the lists, and the reason why updates are unknown ("" = known)."""
     ages = dict(x.partition(" ")[::2] for x in (snapshot.output("apt.lists") or "").splitlines())
     checked, now = ages.get("checked", "0"), ages.get("now", "0")
@@ -104,7 +108,7 @@ def _with_updates(facts: HostFacts, snapshot: Snapshot, packages: tuple[Package,
     output = snapshot.output("apt.pending")
     if output is None:
         return facts, snapshot.reason("apt.pending")
-    sections = split_sections(output)
+    sections = memo.once(("sections", output), lambda: split_sections(output))
     problem = refresh_problem(sections)
     if problem == "":
         facts = replace(facts, metadata_age=0.0)
@@ -122,7 +126,8 @@ def _with_updates(facts: HostFacts, snapshot: Snapshot, packages: tuple[Package,
         return facts, f"package lists are {format_duration(facts.metadata_age)} old (limit 24h): use --refresh always"
     if facts.packages is None:
         return facts, "the installed packages are unknown"
-    found = read_resolution(sections, packages, facts.held or ())
+    key = ("pending", output, snapshot.output("apt.packages"))
+    found = memo.once(key, lambda: read_resolution(sections, packages, facts.held or ()))
     return replace(facts, updates=found.updates, artefacts=found.artefacts, removals=found.removals), ""
 
 
