@@ -7,6 +7,7 @@ reason, never "nothing to do".
 from __future__ import annotations
 
 import fnmatch
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, time, timedelta, tzinfo
@@ -25,6 +26,7 @@ REBOOT_PACKAGES = (
     "amd64-microcode", "microcode_ctl",
 )  # fmt: skip
 """Packages whose update is in use by every process or only from the next boot on."""
+_NEEDS_REBOOT = re.compile("|".join(fnmatch.translate(pattern) for pattern in REBOOT_PACKAGES))
 
 Judge = Callable[[Host, Update], Approval]
 """Given a host and one of its updates, return what the policy says."""
@@ -207,7 +209,7 @@ def _find_artefacts(changes: Sequence[Change], source: HostFacts) -> list[Artefa
 def _expect_reboot(facts: HostFacts, changes: Sequence[Change], policy: str) -> bool | None:
     if policy == "always" and changes:
         return True
-    if any(fnmatch.fnmatchcase(c.package, pattern) for c in changes for pattern in REBOOT_PACKAGES):
+    if any(_NEEDS_REBOOT.fullmatch(change.package) for change in changes):
         return True
     return facts.reboot.required
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 import socket
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -26,7 +26,7 @@ from patchctl.model.ports import Clock, Observer
 from patchctl.model.selection import select_hosts
 from patchctl.model.units import format_duration
 from patchctl.patch.approvals import judge_update
-from patchctl.platforms.registry import platform_for, platform_named
+from patchctl.platforms.registry import platform_for, platform_named, read_os
 from patchctl.rollout.hostplan import Judge, Survey, choose_updates, list_unresolved
 from patchctl.rollout.membership import select_members
 from patchctl.rollout.plan import build_plan
@@ -83,7 +83,8 @@ def make_plan(
     policy, inventory = request.policy, request.inventory
     members = select_members(inventory, policy, request.limit)
     if request.from_snapshots or connections is None:
-        surveys = {s.host: survey_snapshot(s, clock.now()) for s in store.iterate_latest(members)}
+        survey = make_surveyor(clock.now())
+        surveys = {snapshot.host: survey(snapshot) for snapshot in store.iterate_latest(members)}
     else:
         surveys = _look(request, members, store if save else None, connections, clock, observer)
     now = clock.now()
@@ -156,15 +157,26 @@ def make_judge(
     return judge
 
 
-def survey_snapshot(snapshot: Snapshot, now: float) -> Survey:
-    """Return what a snapshot tells the planner at `now`. Package lists that are too old by then make it unknown."""
-    if snapshot.failure is not None:
-        return Survey(snapshot.failure)
-    platform = platform_for(snapshot)
-    if platform is None:
-        return Survey(HostFacts())
-    facts = platform.read(snapshot)
-    return Survey(_forget_old(facts, max(0.0, now - snapshot.taken_at)), platform.name)
+def make_surveyor(now: float) -> Callable[[Snapshot], Survey]:
+    """Return what tells a snapshot's meaning for the planner at `now`: for one pass over many snapshots.
+
+    Package lists that are too old by then make the pending updates unknown.
+    """
+    readers: dict[str, Callable[[Snapshot], HostFacts]] = {}
+
+    def survey(snapshot: Snapshot) -> Survey:
+        if snapshot.failure is not None:
+            return Survey(snapshot.failure)
+        platform = platform_for(snapshot)
+        if platform is None:
+            return Survey(HostFacts(os=read_os(snapshot)))
+        if platform.name not in readers:
+            make_reader = getattr(platform, "reader", None)  # platforms/contract.py, FleetReader: not all have it
+            readers[platform.name] = make_reader() if make_reader else platform.read
+        facts = readers[platform.name](snapshot)
+        return Survey(_forget_old(facts, max(0.0, now - snapshot.taken_at)), platform.name)
+
+    return survey
 
 
 def _forget_old(facts: HostFacts, since: float) -> HostFacts:
