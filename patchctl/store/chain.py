@@ -91,32 +91,28 @@ def verify_rows(rows: Iterable[Row], end: Head, heads: Sequence[Head] = ()) -> C
     rewritten shows at the record that follows it; a rewritten rest of the chain shows against a kept head.
     """
     problems: list[ChainProblem] = []
-    expected = {h.number: h for h in heads}
+    kept: dict[int, set[str]] = {}
     for head in heads:
         if head.store_id != end.store_id:
             problems.append(ChainProblem(0, "foreign", f"the kept head is of store {head.store_id}, not of this one"))
-            expected.pop(head.number, None)
+        else:
+            kept.setdefault(head.number, set()).add(head.hash)
+    if kept.pop(0, set()) - {genesis(end.store_id)}:
+        problems.append(ChainProblem(0, "rewritten", "the kept head does not belong to this chain"))
     previous, last, count = genesis(end.store_id), 0, 0
     for row in rows:
         count += 1
         if row.number != last + 1:
             problems.append(_gap(last + 1, row.number - 1, "missing", "are missing", "is missing"))
         problems += _check_row(row, previous if row.number == last + 1 else None)
-        kept = expected.pop(row.number, None)
-        if kept is not None and kept.hash != row.hash:
+        if kept.pop(row.number, set()) - {row.hash}:
             problems.append(
                 ChainProblem(row.number, "rewritten", f"record {row.number} is not the one the kept head states")
             )
         previous, last = row.hash, row.number
-    for head in expected.values():
-        if head.number > last:
-            problems.append(_gap(last + 1, head.number, "truncated", "were cut off the end", "was cut off the end"))
-        elif head.number == 0 and head.hash != genesis(end.store_id):
-            problems.append(ChainProblem(0, "rewritten", "the kept head does not belong to this chain"))
-    if end.number > last:
-        cut = _gap(last + 1, end.number, "truncated", "were cut off the end", "was cut off the end")
-        if cut not in problems:
-            problems.append(cut)
+    stated = max([end.number, *kept])
+    if stated > last:
+        problems.append(_gap(last + 1, stated, "truncated", "were cut off the end", "was cut off the end"))
     elif (end.number, end.hash) != (last, previous):
         problems.append(ChainProblem(last, "rewritten", f"the store's own head is not record {last}"))
     return ChainReport(count, end, tuple(problems))

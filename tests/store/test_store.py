@@ -48,7 +48,7 @@ snapshots = st.builds(
 
 
 @given(snapshot=snapshots)
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=60, deadline=None)
 def test_a_snapshot_comes_back_as_it_went_in(tmp_path_factory, snapshot):
     from dataclasses import replace
 
