@@ -1,0 +1,122 @@
+"""patchctl against bare paramiko, pyinfra and Ansible, on the same lab hosts, in turn, in one run."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from bench import peers
+from bench.measure import Cost, MeasureError, measure, side_by_side
+from tests.lab import Lab
+
+FEW = 5
+"""Hosts of the second run, from which the cost of one more host is told apart from the fixed start."""
+
+Row = dict[str, object]
+
+
+class Fleet:
+    """A project folder for the hosts of a lab, and the commands that are compared."""
+
+    def __init__(self, lab: Lab, folder: Path) -> None:
+        self.lab = lab
+        self.folder = folder
+        self.hosts = lab.hosts
+        (folder / "inventories").mkdir()
+        (folder / "inventories/lab.yaml").write_text(lab.inventory_yaml())
+        (folder / ".patchctl").mkdir()
+        (folder / ".patchctl/known_hosts").write_text(lab.known_hosts.read_text())
+        self.patchctl = Path(sys.executable).with_name("patchctl")
+        self.script = folder / "script.sh"
+        self.script.write_text(self.run("scan", "--refresh", "never", "--print-script", self.hosts[0].name).output)
+
+    def run(self, *words: str) -> Cost:
+        return measure([self.patchctl, *words], cwd=self.folder)
+
+    def scan(self, count: int) -> Cost:
+        """Scan the first `count` hosts; every one must have answered."""
+        limit = ",".join(host.name for host in self.hosts[:count])
+        cost = self.run("scan", "--refresh", "never", "--limit", limit, "-o", "json")
+        shown = json.loads(cost.output[cost.output.index("{"):])
+        if [host["status"] for host in shown["hosts"]] != ["ok"] * count:
+            raise MeasureError(f"not every host was scanned: {cost.output[:1500]}")
+        return cost
+
+    def bare(self, count: int) -> Cost:
+        """Run the very same script over bare paramiko connections."""
+        addresses = [f"{host.address}:{host.port}" for host in self.hosts[:count]]
+        return measure([sys.executable, Path(__file__).with_name("bare.py"), self.lab.key, self.lab.known_hosts, "ops",
+                        self.script, 50, *addresses])
+
+    def updates(self) -> Cost:
+        """List pending updates; the list must be the hosts' own."""
+        cost = self.run("updates", "--refresh", "never", "-o", "json")
+        shown = json.loads(cost.output[cost.output.index("{"):])
+        first = self.hosts[0]
+        listed = sorted((u["package"], u["arch"], u["installed"], u["candidate"]) for u in shown["updates"]
+                        if u["host"] == first.name and u["installed"])
+        if listed != first.upgradable():
+            raise MeasureError(f"updates of {first.name} are not what apt says: {listed}")
+        return cost
+
+    def peer(self, command: Sequence[object], env: dict[str, str] | None = None) -> Callable[[], Cost]:
+        """Return a run of another tool; it must have listed as many updates as there are."""
+        expected = len(self.hosts[0].upgradable()) * len(self.hosts)
+
+        def run() -> Cost:
+            cost = measure(command, env=env, cwd=self.folder, timeout=600)
+            found = cost.output.count("[upgradable from: ")
+            if "pyinfra" not in str(command[0]) and found != expected:  # pyinfra keeps the output to itself
+                raise MeasureError(f"{command[0]} listed {found} updates, not {expected}: {cost.output[-800:]}")
+            return cost
+
+        return run
+
+
+def compare_scan(fleet: Fleet, rounds: int) -> list[Row]:
+    """`scan` against the floor: what one more host costs, and the wall time of all."""
+    count = len(fleet.hosts)
+    costs = side_by_side(rounds, {
+        "bare": lambda: fleet.bare(count), "scan": lambda: fleet.scan(count),
+        "bare few": lambda: fleet.bare(FEW), "scan few": lambda: fleet.scan(FEW),
+    })
+    each = {name: (costs[name].cpu - costs[f"{name} few"].cpu) / (count - FEW) * 1000 for name in ("bare", "scan")}
+    fixed = {name: costs[f"{name} few"].cpu * 1000 - FEW * each[name] for name in ("bare", "scan")}
+    more, times = each["scan"] - each["bare"], costs["scan"].wall / costs["bare"].wall
+    rows: list[Row] = [
+        {"what": f"{label} of {count} hosts", "wall s": costs[name].wall, "cpu s": costs[name].cpu,
+         "cpu ms/host": each[name], "fixed cpu ms": fixed[name]}
+        for name, label in (("bare", "bare paramiko, same script,"), ("scan", "patchctl scan"))
+    ]
+    rows.append({"what": "scan - bare, CPU ms for each host", "value": more, "limit": 15, "ok": more <= 15})
+    rows.append({"what": "scan / bare, wall time", "value": times, "limit": 1.2, "ok": times <= 1.2})
+    return rows
+
+
+def compare_peers(fleet: Fleet, rounds: int) -> list[Row]:
+    """The list of pending updates: patchctl, pyinfra, Ansible as shipped and as tuned."""
+    runs: dict[str, Callable[[], Cost]] = {
+        "patchctl updates": fleet.updates,
+        peers.version("pyinfra"): fleet.peer(peers.pyinfra_command(fleet.lab, fleet.folder)),
+    }
+    for settings in ("tuned", "default"):
+        command, env = peers.ansible_command(fleet.lab, fleet.folder, settings)
+        runs[f"{peers.version('ansible')} {settings}"] = fleet.peer(command, env)
+    costs = side_by_side(rounds, runs)
+    ours, *others = costs.items()
+    rows: list[Row] = [
+        {"what": name, "wall s": cost.wall, "cpu s": cost.cpu, "cpu ms/host": cost.cpu / len(fleet.hosts) * 1000}
+        for name, cost in costs.items()
+    ]
+    for name, cost in others:
+        if name.startswith("pyinfra"):
+            ratio = cost.wall / ours[1].wall
+            rows.append({"what": f"{name} / patchctl, wall time", "value": ratio, "limit": "> 1", "ok": ratio > 1})
+        ratio = cost.cpu / ours[1].cpu
+        if name.startswith("ansible"):
+            rows.append({"what": f"{name} / patchctl, CPU", "value": ratio, "limit": ">= 10", "ok": ratio >= 10})
+        else:
+            rows.append({"what": f"{name} / patchctl, CPU", "value": ratio})
+    return rows
