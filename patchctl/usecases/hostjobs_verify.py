@@ -36,13 +36,16 @@ def all_in_place(plan: HostPlan, found: Mapping[str, set[str]]) -> bool:
 def list_changed(changes: Sequence[Change], output: str, *, again: bool) -> list[str]:
     """Return where a host differs from what the plan starts from.
 
-    `again`: an earlier attempt of this rollout may have put part of the changes in place; those are as planned.
+    `again`: an earlier attempt of this rollout may have put part of the changes in place, or have left packages half
+    installed (those are not in `output`): both are as planned then.
     """
+    if not again:
+        return list_differences(changes, output)
     found = read_versions(output)
     expected = [
         replace(change, from_version=change.to_version)
-        if again and change.to_version in found.get(change.package, set()) else change
-        for change in changes
+        if change.to_version in found[change.package] else change
+        for change in changes if change.package in found
     ]
     return list_differences(expected, output)
 

@@ -129,4 +129,5 @@ def installs(host: LabHost, package: str) -> int:
 
 def apt_runs(host: LabHost) -> int:
     """How often apt installed something here through patchctl, by apt's own history."""
-    return host.exec("cat /var/log/apt/history.log 2>/dev/null || :").count("Commandline: apt-get -q -y --no-download")
+    lines = host.exec("cat /var/log/apt/history.log 2>/dev/null || :").splitlines()
+    return sum(1 for line in lines if line.startswith("Commandline: ") and "./" in line and ".deb" in line)
