@@ -34,7 +34,7 @@ class Connections:
         self._transports: dict[str, Transport] = dict(transports or {})
         self._context = Context(
             endpoint=Resolver(inventory, ssh_config).endpoint,
-            known_hosts=self._known_hosts,
+            known_hosts=self.known_hosts,
             secrets=secrets,
             ssh_config=str(ssh_config) if ssh_config is not None else "",
             known_hosts_files=self._files,
@@ -64,7 +64,8 @@ class Connections:
             if close is not None:
                 close()
 
-    def _known_hosts(self, endpoint: Endpoint) -> KnownHosts:
+    def known_hosts(self, endpoint: Endpoint) -> KnownHosts:
+        """Return the host keys that count for an endpoint; each set of files is read once."""
         files = tuple(dict.fromkeys((*self._files, *endpoint.known_hosts)))
         with self._lock:
             if files not in self._known:

@@ -224,6 +224,11 @@ def _translate(pattern: str) -> str:
     return "".join(".*" if c == "*" else "." if c == "?" else re.escape(c) for c in pattern)
 
 
+def encode_key(blob: KeyBlob) -> str:
+    """Return a key as files hold it: its type and its base64 form."""
+    return f"{blob.type} {base64.b64encode(blob.data).decode()}"
+
+
 def fingerprint(blob: KeyBlob) -> str:
     """Return SHA256:... as ssh-keygen -l prints it. A certificate has the fingerprint of its key."""
     data = blob.data

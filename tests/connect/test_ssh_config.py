@@ -154,7 +154,7 @@ def test_unknown_keywords_are_errors_as_for_ssh(tmp_path: Path) -> None:
     path.write_text("IgnoreUnknown Fancy*\nFancyThing yes\nUser ops\n")
     assert reader(path).lookup("web1", "", {}).user == "ops"
     path.write_text("FancyThing yes\nUser ops\n")
-    with pytest.raises(UsageError, match="(?i)fancything"):
+    with pytest.raises(UsageError, match=r"(?i)fancything"):
         reader(path).lookup("web1", "", {})
 
 
