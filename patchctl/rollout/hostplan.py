@@ -16,6 +16,7 @@ from patchctl.model.errors import HostFailure
 from patchctl.model.facts import Artefact, HostFacts, Update
 from patchctl.model.fingerprint import planned_fingerprint
 from patchctl.model.hosts import Freeze, Host
+from patchctl.model.memo import Memo
 from patchctl.model.plan import Change, HostPlan
 from patchctl.model.policy import Approval, Policy
 from patchctl.model.rollout import BLOCKED, FROZEN, UNREACHABLE
@@ -74,10 +75,14 @@ class _BlockedError(Exception):
 
 def choose_updates(host: Host, facts: HostFacts, judge: Judge) -> Choice:
     """Split a host's known updates. Updates that are unknown (None) give an empty choice."""
+    updates = facts.updates or ()
+    return _split(updates, tuple(judge(host, update) for update in updates))
+
+
+def _split(updates: Sequence[Update], approvals: Sequence[Approval]) -> Choice:
     approved, refused, pulled = [], [], []
     missing = False
-    for update in facts.updates or ():
-        found = judge(host, update)
+    for update, found in zip(updates, approvals, strict=True):
         if update.state == "new":
             pulled.append((update, found))
             missing = missing or found.status == "rejected"
@@ -94,8 +99,13 @@ def list_unresolved(choice: Choice) -> tuple[Change, ...]:
     return tuple(_change(update, found.reason) for update, found in choice.approved) if choice.partial else ()
 
 
-def outline_host(host: Host, survey: Survey, policy: Policy, judge: Judge, now: float, zone: tzinfo) -> HostOutline:
-    """Return what the policy does to one host at `now`, or why it does nothing."""
+def outline_host(
+    host: Host, survey: Survey, policy: Policy, judge: Judge, now: float, zone: tzinfo, memo: Memo
+) -> HostOutline:
+    """Return what the policy does to one host at `now`, or why it does nothing.
+
+    `memo` lives for one plan: hosts with the same updates and approvals share their changes.
+    """
     plan = HostPlan(
         host.name, "", 0, survey.platform, reboot=host.reboot or policy.reboot, site=host.site,
         health=tuple(dict.fromkeys((*policy.health, *host.health))),
@@ -113,24 +123,63 @@ def outline_host(host: Host, survey: Survey, policy: Policy, judge: Judge, now: 
         return HostOutline(replace(plan, skip=_why_unknown(facts, survey), skip_state=BLOCKED, boot_id=_boot_id(facts)))
     if facts.broken:
         notes.append(f"broken packages: {', '.join(facts.broken[:5])}")
-    choice = choose_updates(host, facts, judge)
+    work = _find_work(host, facts, survey.resolution, judge, memo)
+    plan = replace(plan, boot_id=facts.boot_id, not_approved=work.not_approved, notes=tuple(notes))
+    if work.blocked:
+        return HostOutline(replace(plan, skip=work.blocked, skip_state=BLOCKED), next_due=work.next_due)
+    expected = _expect_reboot(facts, work, plan.reboot)
+    plan = replace(
+        plan, changes=work.changes, reboot_expected=expected, fingerprint=work.fingerprint,
+        download_bytes=work.download_bytes,
+    )  # fmt: skip
+    acts = bool(work.changes) or (expected is True and plan.reboot != "never")
+    return HostOutline(plan, work.artefacts, work.next_due, acts)
+
+
+@dataclass(frozen=True, slots=True)
+class _Work:
+    """What is to be done on a host: the part of its plan that hosts in the same state have in common."""
+
+    not_approved: tuple[tuple[str, str, str], ...]
+    next_due: float | None
+    changes: tuple[Change, ...] = ()
+    artefacts: tuple[Artefact, ...] = ()
+    fingerprint: str = ""
+    download_bytes: int = 0
+    needs_reboot: bool = False
+    blocked: str = ""
+
+
+def _find_work(
+    host: Host, facts: HostFacts, resolution: HostFacts | HostFailure | None, judge: Judge, memo: Memo
+) -> _Work:
+    updates = facts.updates or ()
+    approvals = tuple(judge(host, update) for update in updates)
+    if resolution is not None:
+        return _make_work(host, facts, resolution, _split(updates, approvals), judge)
+    # The tuples are compared by identity: they are alive as long as the surveys, so longer than the memo.
+    key = (id(facts.updates), id(facts.artefacts), facts.removals, approvals)
+    return memo.once(key, lambda: _make_work(host, facts, None, _split(updates, approvals), judge))
+
+
+def _make_work(
+    host: Host, facts: HostFacts, resolution: HostFacts | HostFailure | None, choice: Choice, judge: Judge
+) -> _Work:
     refused = tuple((u.package, u.candidate, f"{found.status}: {found.reason}") for u, found in choice.refused)
     due = [found.due for _, found in choice.refused if found.status == "deferred" and found.due is not None]
-    plan = replace(plan, boot_id=facts.boot_id, not_approved=refused, notes=tuple(notes))
     next_due = min(due, default=None)
     try:
-        changes, dropped, source = _settle_changes(host, facts, survey.resolution, choice, judge)
+        changes, dropped, source = _settle_changes(host, facts, resolution, choice, judge)
         files = _find_artefacts(changes, source)
     except _BlockedError as error:
-        return HostOutline(replace(plan, skip=str(error), skip_state=BLOCKED), next_due=next_due)
-    expected = _expect_reboot(facts, changes, plan.reboot)
-    plan = replace(
-        plan, not_approved=(*refused, *dropped), reboot_expected=expected,
+        return _Work(refused, next_due, blocked=str(error))
+    return _Work(
+        (*refused, *dropped), next_due, artefacts=tuple(files),
         changes=tuple(replace(change, sha256=found.sha256) for change, found in zip(changes, files, strict=True)),
         fingerprint=planned_fingerprint(changes) if changes else "",
         download_bytes=sum({found.sha256: found.size for found in files}.values()),
+        needs_reboot=any(_NEEDS_REBOOT.fullmatch(change.package) for change in changes),
     )  # fmt: skip
-    return HostOutline(plan, tuple(files), next_due, bool(changes) or (expected is True and plan.reboot != "never"))
 
 
 def _settle_changes(
@@ -206,10 +255,8 @@ def _find_artefacts(changes: Sequence[Change], source: HostFacts) -> list[Artefa
     return files
 
 
-def _expect_reboot(facts: HostFacts, changes: Sequence[Change], policy: str) -> bool | None:
-    if policy == "always" and changes:
-        return True
-    if any(_NEEDS_REBOOT.fullmatch(change.package) for change in changes):
+def _expect_reboot(facts: HostFacts, work: _Work, policy: str) -> bool | None:
+    if work.needs_reboot or (policy == "always" and work.changes):
         return True
     return facts.reboot.required
 

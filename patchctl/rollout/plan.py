@@ -14,6 +14,7 @@ from patchctl.model.errors import PlanStaleError, UsageError
 from patchctl.model.facts import Artefact
 from patchctl.model.hosts import Inventory
 from patchctl.model.localtime import local_date, parse_zone
+from patchctl.model.memo import Memo
 from patchctl.model.plan import HostPlan, Plan, PlannedRing
 from patchctl.model.policy import Policy, RingSpec
 from patchctl.model.rollout import BLOCKED, SKIPPED
@@ -43,8 +44,9 @@ def build_plan(
     specs = policy.rings or DEFAULT_RINGS
     assigned = _assign(policy, specs, inventory, members, late)
     concurrency = resolve_share(policy.limits.concurrency, len(members))
+    memo = Memo()
     outlines = {
-        name: outline_host(inventory.hosts[name], surveys.get(name, _NEVER_SEEN), policy, judge, now, zone)
+        name: outline_host(inventory.hosts[name], surveys.get(name, _NEVER_SEEN), policy, judge, now, zone, memo)
         for name in members
     }
     hosts, rings = _arrange(inventory, specs, assigned, outlines, late, concurrency)
