@@ -158,6 +158,8 @@ def newest_kernel(running: str, snapshot: Snapshot, packages: tuple[Package, ...
         return ""
     flavour = running.rpartition("-")[2]
     seen = [one_line(x, 100) for x in (snapshot.output("linux.kernels") or "").splitlines()]
+    if not any(k != running and k.rpartition("-")[2] == flavour for k in seen):
+        return running if running in seen else ""
     installed = {p.name.removeprefix("linux-image-") for p in packages if p.name.startswith("linux-image-")}
     same = [k for k in seen if k.rpartition("-")[2] == flavour and (not installed or k in installed or k == running)]
     return max(same, key=deb.sort_key, default="")
