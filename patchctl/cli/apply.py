@@ -52,10 +52,11 @@ def command(
         raise click.UsageError("a plan file is carried out as it is: --limit and --refresh belong to `patchctl plan`")
     if override_window and not reason:
         raise click.UsageError("--override-window needs --reason")
+    from patchctl.cli.actor import current_actor
     from patchctl.cli.plan import describe_plan
     from patchctl.cli.progress import make_observer
     from patchctl.store.database import open_store
-    from patchctl.usecases.apply import exit_code_without_work, outline_plan, require_fresh
+    from patchctl.usecases.apply import exit_code_without_work, is_over, outline_plan, require_fresh
     from patchctl.usecases.plan import load_plan_file
 
     settings = settings_of({"inventory": inventory, "state": state, "forks": forks, "timeout": timeout})
@@ -63,6 +64,9 @@ def command(
     with open_store(settings.state, writable=not check) as store:
         if plan_file is not None:
             plan = load_plan_file(plan_file)
+            if not check and is_over(store, plan):
+                print(f"{plan.rollout} was carried out already; this is how it ended", file=sys.stderr)
+                return finish(plan.rollout, settings, store, current_actor(), 0, output=output, quiet=quiet)
             known = require_fresh(plan, settings)
         else:
             plan, known = _make(policy or "", settings, store, limit, refresh, observer, save=not check)

@@ -22,7 +22,9 @@ from patchctl.model.plan import Plan
 from patchctl.model.ports import Observer
 from patchctl.model.rollout import UNREACHABLE
 from patchctl.rollout.plan import check_fresh
+from patchctl.rollout.state import ABORTED, COMPLETED
 from patchctl.store.database import Store
+from patchctl.usecases.rollouts import load_state
 
 DOWNLOADS = 4
 """Artefacts fetched at once: a mirror is a shared thing."""
@@ -110,6 +112,13 @@ def record_rollout(plan: Plan, store: Store, actor: str) -> None:
             )
         return
     store.save_plan(plan, actor)
+
+
+def is_over(store: Store, plan: Plan) -> bool:
+    """Say whether this very plan was carried out to its end already, so that applying it again can change nothing."""
+    if all(row.rollout != plan.rollout for row in store.rollouts()) or store.load_plan(plan.rollout) != plan:
+        return False
+    return load_state(store, plan.rollout).status in (COMPLETED, ABORTED)
 
 
 def exit_code_without_work(plan: Plan) -> int:
