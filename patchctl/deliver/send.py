@@ -9,9 +9,9 @@ from patchctl.deliver.cache import CHUNK, ArtefactCache, ArtefactError
 from patchctl.model.facts import Artefact
 from patchctl.model.text import decode, one_line, quote_sh
 
-RunOnHost = Callable[[str, "Iterable[bytes] | None", int], "bytes | None"]
+RunOnHost = Callable[[str, "Iterable[bytes] | None", int], bytes]
 """Runs sh text as root on the host: (script, bytes for its standard input, cap of the output in bytes) -> its output,
-or None when its end was not seen. Given bytes, the script is one simple command."""
+whatever its exit status. Given bytes, the script is one simple command. Raise HostError when its end was not seen."""
 
 _FILE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+~:%-]{0,250}")
 _BLOCK = 1_048_576
@@ -28,9 +28,10 @@ def list_staged(run: RunOnHost, directory: str, artefacts: Sequence[Artefact], n
     )
     output = run(f"""stage() {{
 umask 077
-mkdir -p {quote_sh(directory)} 2>&1 && cd {quote_sh(directory)} && [ ! -h . ] && [ -O . ] && chmod 0700 . || {{
+[ ! -h {quote_sh(directory)} ] && mkdir -p {quote_sh(directory)} 2>&1 && cd {quote_sh(directory)} && [ -O . ] &&
+    chmod 0700 . && printf x > .room || {{
     printf '\\n{nonce} no\\n'; return; }}
-rm -f ./*.part
+rm -f ./*.part .room
 check() {{
     sum=$(sha256sum < "$2" 2>/dev/null)
     [ "${{sum%% *}}" != "$1" ] || printf '\\n{nonce} have %s\\n' "$1"
@@ -40,10 +41,10 @@ printf '\\n{nonce} end\\n'
 }}
 stage </dev/null
 """, None, _BLOCK)
-    lines = decode(output or b"").splitlines()
+    lines = decode(output).splitlines()
     if f"{nonce} end" not in lines:
         words = one_line(" ".join(line for line in lines if not line.startswith(nonce))) or "no answer"
-        raise ArtefactError("staging-failed", f"cannot use {directory}: {words}", "check the file system's free space")
+        raise ArtefactError("disk-staging", f"cannot use {directory}: {words}", "check the file system's free space")
     return {line.rpartition(" ")[2] for line in lines if line.startswith(f"{nonce} have ")}
 
 
@@ -54,15 +55,14 @@ def send_artefact(run: RunOnHost, directory: str, artefact: Artefact, cache: Art
     """
     name = file_name(artefact)
     part = quote_sh(f"{directory}/{name}.part")
-    if run(f"dd of={part} bs=65536", cache.read(artefact.sha256), _BLOCK) is None:
-        raise ArtefactError("staging-failed", f"sending {name} did not come to its end", "check the host's free space")
+    run(f"dd of={part} bs=65536", cache.read(artefact.sha256), _BLOCK)
     output = run(f"""sum=$(sha256sum < {part})
 sync {part} 2>/dev/null || sync
 [ "${{sum%% *}}" = {artefact.sha256} ] && mv -f {part} {quote_sh(f"{directory}/{name}")} && printf '\\n{nonce} have\\n'
 [ ! -e {part} ] || rm -f {part}
 """, None, _BLOCK)
-    if f"{nonce} have" not in decode(output or b"").splitlines():
-        raise ArtefactError("staging-failed", f"{name} did not arrive whole", "check the host's free space")
+    if f"{nonce} have" not in decode(output).splitlines():
+        raise ArtefactError("artefact-not-staged", f"{name} did not arrive whole", "check the host's free space")
 
 
 def read_back(run: RunOnHost, directory: str, artefact: Artefact, nonce: str) -> Iterator[bytes]:
@@ -72,7 +72,7 @@ def read_back(run: RunOnHost, directory: str, artefact: Artefact, nonce: str) ->
         output = run(
             f"printf '\\n{nonce} begin\\n'; dd if={path} bs={_BLOCK} skip={block} count={_BLOCKS} 2>/dev/null; "
             f"printf '\\n{nonce} end\\n'\n", None, (_BLOCKS + 1) * _BLOCK,
-        ) or b""
+        )
         begin, end = f"\n{nonce} begin\n".encode(), f"\n{nonce} end\n".encode()
         start, stop = output.find(begin), output.rfind(end)
         if start < 0 or stop < 0:

@@ -11,8 +11,9 @@ from patchctl.deliver.fetch import Fetcher
 from patchctl.deliver.send import list_staged, read_back, send_artefact
 from patchctl.model.facts import Artefact
 from patchctl.model.plan import HostPlan, Plan
+from patchctl.model.text import one_line
 from patchctl.platforms.contract import Platform
-from patchctl.usecases.hostjobs_visit import RefusedError, Visit
+from patchctl.usecases.hostjobs_visit import AnswerLostError, RefusedError, Visit
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,9 +51,11 @@ def stage_artefacts(
     `seconds` bounds each transfer. Adjustments: `refetch` drops what is there, `deliver-from-controller` does not ask
     the host's own sources.
     """
-    def run(script: str, stdin: Iterable[bytes] | None, cap: int) -> bytes | None:
+    def run(script: str, stdin: Iterable[bytes] | None, cap: int) -> bytes:
         result = visit.run(script, stdin=stdin, timeout=seconds, cap=cap)
-        return None if result.lost or result.rc is None else result.stdout
+        if result.lost:
+            raise AnswerLostError("answer-lost", f"staging was cut: {one_line(result.lost)}", "it goes on where it was")
+        return result.stdout
 
     nonce = secrets.token_hex(16)
     if "refetch" in adjustments:
@@ -60,7 +63,7 @@ def stage_artefacts(
     have = list_staged(run, directory, artefacts, nonce)
     if len(have) < len(artefacts) and "deliver-from-controller" not in adjustments:
         wanted = [artefact for artefact in artefacts if artefact.sha256 not in have]
-        visit.run(platform.download_script(wanted, directory), timeout=seconds)
+        run(platform.download_script(wanted, directory), None, 4 * 1024 * 1024)
         # What the script says is a claim; the hashes are looked at again.
         have = list_staged(run, directory, artefacts, nonce)
     delivered: list[str] = []
