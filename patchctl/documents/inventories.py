@@ -164,7 +164,6 @@ def is_native(document: Document) -> bool:
         return False
     if any(key in NATIVE_KEYS for key in tree):
         return True
-    return not all(
-        value is None or (isinstance(value, Section) and set(value) <= {"hosts", "children", "vars"})
-        for value in tree.values()
-    )
+    sections = [value for value in tree.values() if value is not None]
+    known = {"hosts", "children", "vars"}
+    return not sections or not all(isinstance(value, Section) and value and set(value) <= known for value in sections)

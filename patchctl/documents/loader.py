@@ -250,9 +250,10 @@ class _Builder:
                 frame.key = None
             else:
                 frame.key = "" if node is None else str.__str__(node)
+                frame.merging = frame.key == "<<" and type(node) is Plain
         else:
             key, key_mark, frame.key_mark = frame.key, frame.key_mark, None
-            if key == "<<":
+            if frame.merging:
                 frame.merges.append((node, mark))
             elif key in target:
                 first = target.places[key][0]
@@ -292,7 +293,7 @@ class _Builder:
 class _Frame:
     """A list or mapping that is still open."""
 
-    __slots__ = ("anchor", "key", "key_mark", "merges", "node", "values")
+    __slots__ = ("anchor", "key", "key_mark", "merges", "merging", "node", "values")
 
     def __init__(self, node: Any, anchor: str | None, values: int) -> None:
         self.node = node
@@ -300,6 +301,7 @@ class _Frame:
         self.values = values
         self.key: str | None = None
         self.key_mark: Any = None
+        self.merging = False
         self.merges: list[tuple[Any, Any]] = []
 
     @property

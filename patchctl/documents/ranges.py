@@ -43,7 +43,7 @@ def _expand_one(inner: str) -> list[str]:
         width = len(first) if first.startswith("0") else 0
         if width > 1 and len(last) != width:
             raise ValueError(f"[{inner}]: both ends need the same number of digits")
-        if len(last) > 9 or int(last) - int(first) > MAX_HOSTS * step:
+        if len(last) > 9 or int(last) - int(first) > MAX_HOSTS * max(step, 1):
             raise ValueError(f"[{inner}] stands for more than {MAX_HOSTS:,} hosts")
         return [str(n).zfill(width) for n in _steps(int(first), int(last), step, inner)]
     letters = _LETTERS.fullmatch(inner)

@@ -144,7 +144,8 @@ class _Resolver:
         base = self.merged.get(key)
         if base is None:
             base = self.merged[key] = self.merge(groups, site)
-        if not entry and (shared := self.plain_hosts.get(key)) is not None:
+        shared = self.plain_hosts.get(key) if not entry else None
+        if shared is not None and name not in map(_jump_host, shared.connection.jump):
             return Host(name, shared.connection, shared.groups, site, shared.variables, shared.origins, shared.health,
                         shared.reboot, shared.frozen, shared.intermittent, shared.ignored)
         merged = base
@@ -172,7 +173,8 @@ class _Resolver:
 
         jump = settings.get("jump", ())
         own_names = (name, settings.get("address", name))
-        if any(_jump_host(hop) in own_names for hop in jump):
+        is_own_jump = any(_jump_host(hop) in own_names for hop in jump)
+        if is_own_jump:
             # A bastion is often listed in the site it guards: nobody jumps through itself.
             settings["jump"] = jump[: next(i for i, hop in enumerate(jump) if _jump_host(hop) in own_names)]
             ignored.append(f"jump: the host is its own jump host ({place_of('jump')})")
@@ -183,7 +185,7 @@ class _Resolver:
             origins=origins, health=tuple(merged.health), reboot=settings.get("reboot", ""),
             frozen=settings.get("frozen"), intermittent=settings.get("intermittent"), ignored=tuple(ignored),
         )
-        return host, not scope.by_host
+        return host, not scope.by_host and not is_own_jump
 
     def settings_of(self, merged: _Merged, scope: Scope) -> tuple[dict[str, Any], set[str], list[str]]:
         """Return resolved settings, the names of variables that hold secrets, and what was ignored, in words."""

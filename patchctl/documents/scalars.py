@@ -20,9 +20,8 @@ _YAML11_VALUES = yaml.constructor.SafeConstructor()
 
 
 def is_ambiguous(text: str) -> bool:
-    """Say whether YAML 1.1 and 1.2 disagree on the word: yes, no, on, off, y, n."""
-    word = text.lower()
-    return word in TRUE_WORDS | FALSE_WORDS and word not in ("true", "false")
+    """Say whether the YAML readers in use disagree on the word: yes, no, on, off."""
+    return text.lower() in ("yes", "no", "on", "off")
 
 
 def plain_value(text: str) -> Any:
