@@ -21,7 +21,7 @@ def list_pending(plan: HostPlan, facts: HostFacts) -> list[str]:
         found = versions.get(change.package, set())
         if change.to_version not in found:
             seen = "+".join(sorted(found)) or "not installed"
-            pending.append(f"{change.package} {change.from_version or 'new'} -> {change.to_version} (found {seen})")
+            pending.append(f"{change.package} {change.from_version or 'absent'} -> {change.to_version} (found {seen})")
     pending.extend(f"{name} -> removed (still there)" for name in plan.removals if name.partition(":")[0] in versions)
     return pending
 

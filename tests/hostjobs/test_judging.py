@@ -1,0 +1,47 @@
+"""Verification and preflight as pure judgements."""
+
+from __future__ import annotations
+
+from patchctl.model.facts import HostFacts, Package
+from patchctl.model.plan import Change, HostPlan
+from patchctl.usecases.hostjobs_verify import all_in_place, list_changed, list_pending, read_versions
+
+CHANGES = (Change("libc6", "amd64", "1", "2"), Change("new", "all", "", "3"))
+PLAN = HostPlan("h1", "all", 0, "apt", CHANGES, removals=("victim:amd64",))
+
+
+def facts(*packages: tuple[str, str, str]) -> HostFacts:
+    return HostFacts(packages=tuple(
+        Package(name, version, "amd64", status=status) for name, version, status in packages))
+
+
+def test_pending_names_what_is_not_in_place_and_what_was_found() -> None:
+    good = facts(("libc6", "2", "installed"), ("new", "3", "installed"))
+    assert list_pending(PLAN, good) == []
+    half = facts(("libc6", "1", "installed"), ("new", "3", "half-configured"), ("victim", "1", "installed"))
+    assert list_pending(PLAN, half) == [
+        "libc6 1 -> 2 (found 1)", "new absent -> 3 (found not installed)", "victim:amd64 -> removed (still there)",
+    ]
+
+
+def test_all_in_place_needs_every_version_and_every_removal() -> None:
+    done = "libc6:amd64 2\nnew:all 3\n"
+    assert all_in_place(PLAN, read_versions(done))
+    assert not all_in_place(PLAN, read_versions(done + "victim:amd64 1\n"))
+    assert not all_in_place(PLAN, read_versions("libc6:amd64 2\n"))
+    assert not all_in_place(PLAN, read_versions(done + "libc6:i386 1\n")), "every architecture counts"
+
+
+def test_changed_means_other_than_the_plan_starts_from() -> None:
+    start, moved = "libc6:amd64 1\n", "libc6:amd64 1.5\n"
+    plan = (CHANGES[0],)
+    assert list_changed(plan, start, again=False) == []
+    assert list_changed(plan, moved, again=False) == ["libc6: planned 1, found 1.5"]
+    assert list_changed(plan, "libc6:amd64 2\n", again=False) == ["libc6: planned 1, found 2"]
+    assert list_changed(plan, "", again=False) == ["libc6: planned 1, found not installed"]
+
+
+def test_after_an_attempt_of_ours_what_it_did_is_as_planned() -> None:
+    for output in ("libc6:amd64 1\n", "libc6:amd64 2\n", "libc6:amd64 2\nnew:all 3\n", "", "new:all 3\n"):
+        assert list_changed(CHANGES, output, again=True) == [], output
+    assert list_changed(CHANGES, "libc6:amd64 1.5\n", again=True) == ["libc6: planned 1, found 1.5"]
