@@ -27,7 +27,7 @@ _STATE_OF_JOB = {
 }
 LOOKS = ("poll", "boot")
 """Job kinds that only look: their intents, and outcomes that tell nothing new, are not written to the journal."""
-_NO_PROGRESS = ("running", "waiting", "unreachable", "failed")
+NO_PROGRESS = ("running", "waiting", "unreachable", "failed")
 
 
 def fold_host(host: HostProgress, event: Event) -> HostProgress:
@@ -38,10 +38,11 @@ def fold_host(host: HostProgress, event: Event) -> HostProgress:
     if event.kind == "job-ended":
         return _fold_outcome(host, event) if _is_awaited(host, data) else host
     if event.kind == "controller-took-over":
-        return _orphan(host, event.at)
+        return _orphan(host)
     if event.kind == "host-postponed":
         return replace(
-            host, state=PENDING, message=event.reason, last=None, tries=0, started_at=None, not_before=0.0
+            host, state=PENDING, message=event.reason, last=None, tries=0, started_at=None, attempt_at=None,
+            not_before=0.0,
         )
     if event.kind == "host-overdue":
         return replace(host, state=IN_DOUBT, message=event.reason, overdue=True, counts="errors")
@@ -68,6 +69,7 @@ def _fold_intent(host: HostProgress, event: Event) -> HostProgress:
     host = replace(
         host, job=data["job"], job_kind=kind, jobs=host.jobs + 1, attempt=data["attempt"], attempts=data["number"],
         started_at=event.at if host.started_at is None else host.started_at,
+        attempt_at=event.at if host.attempt_at is None else host.attempt_at,
         state=host.state if host.overdue or (kind == "cleanup" and host.conclusion) else _STATE_OF_JOB[kind],
     )
     if kind == "stage":
@@ -87,7 +89,7 @@ def _fold_outcome(host: HostProgress, event: Event) -> HostProgress:
     data = event.data
     kind, result, given = data["kind"], data["result"], data.get("data") or {}
     last = host.last
-    again = last is not None and (last.kind, last.result) == (kind, result) and result in _NO_PROGRESS
+    again = last is not None and (last.kind, last.result) == (kind, result) and result in NO_PROGRESS
     error = HostFailure(**data["error"]) if data.get("error") else None
     host = replace(
         host, job="", job_kind="", tries=host.tries + 1 if again else 1,
@@ -133,10 +135,11 @@ def _fold_poll(host: HostProgress, result: str, given: Mapping[str, Any]) -> Hos
     return host
 
 
-def _orphan(host: HostProgress, at: float) -> HostProgress:
+def _orphan(host: HostProgress) -> HostProgress:
     """Forget a job that an earlier controller had out. What may have had an effect is in doubt: it is asked about."""
     if host.job_kind in ("start", "reboot"):
-        last = LastJob(host.job, host.job_kind, "unreachable", at)
+        seen = host.last.at if host.last is not None else 0.0
+        last = LastJob("", host.job_kind, "unreachable", seen)
         state = IN_DOUBT if host.job_kind == "start" else host.state
         return replace(host, job="", job_kind="", last=last, tries=0, state=state)
     return replace(host, job="", job_kind="")
@@ -164,7 +167,7 @@ def _begin_attempt(host: HostProgress, conclusion: Conclusion, reason: str) -> H
     return replace(
         host, state=PENDING, message=reason, previous=host.attempt, attempt="", adjustments=conclusion.adjustments,
         retries=host.retries + 1, not_before=conclusion.not_before, conclusion=None, last=None, tries=0,
-        open_attempt=False, confirmed=False, started_boot_id="", reboot_asked_at=None, reboot_from="",
+        attempt_at=None, open_attempt=False, confirmed=False, started_boot_id="", reboot_asked_at=None, reboot_from="",
         reboot_sure=False, rebooted=False, staged=False, verified={},
     )
 
@@ -173,8 +176,8 @@ def _retry_settled(host: HostProgress, event: Event) -> HostProgress:
     """Take a host that ended badly up again. An attempt whose end was never seen is asked about first."""
     host = replace(
         host, settled=False, counts="", retries=0, failures=(), overdue=False, started_at=None, ended_at=None,
-        not_before=0.0, diagnosis=None, error=None, message=event.reason,
+        attempt_at=None, not_before=0.0, diagnosis=None, error=None, message=event.reason,
     )
     if host.open_attempt:
-        return replace(host, state=IN_DOUBT, last=LastJob("", "start", "unreachable", event.at), started_at=event.at)
+        return replace(host, state=IN_DOUBT, last=LastJob("", "start", "unreachable", event.at), attempt_at=event.at)
     return replace(_begin_attempt(host, Conclusion(PENDING, event.reason), event.reason), retries=0)

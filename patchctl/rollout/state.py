@@ -66,6 +66,8 @@ class HostProgress:
     adjustments: tuple[str, ...] = ()
     """Adjustments of the current attempt."""
     started_at: float | None = None
+    attempt_at: float | None = None
+    """When the current attempt began: limits.host_time counts from here."""
     ended_at: float | None = None
     not_before: float = 0.0
     job: str = ""

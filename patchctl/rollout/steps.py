@@ -32,6 +32,7 @@ from patchctl.model.text import one_line
 from patchctl.model.units import format_duration
 from patchctl.rollout.actions import Action, Draft, Record, RunJob, WakeAt
 from patchctl.rollout.diagnose import INTERRUPTED_SIGNATURE, diagnose, diagnose_interruption, diagnose_verification
+from patchctl.rollout.hostfold import NO_PROGRESS
 from patchctl.rollout.journal import intent_draft
 from patchctl.rollout.remedies import adjustments_for, choose_retry
 from patchctl.rollout.state import ABORTED, HostProgress, LastJob, RolloutState
@@ -42,6 +43,8 @@ REBOOT_TIME = 900.0
 """Seconds from the first request of a reboot until the host must show another boot id."""
 REACH_TRIES = 3
 """Visits in a row that may fail before a host that was not touched yet counts as unreachable."""
+READY_TIME = 900.0
+"""Seconds for which a preflight and a staging are good enough to start on."""
 HEALTH_TRIES = 4
 """Verifications before an unhealthy service counts: it may still be starting."""
 _REACH_DELAYS = (5.0, 20.0)
@@ -72,7 +75,7 @@ class Case:
 
     @property
     def deadline(self) -> float:
-        return (self.host.started_at or self.now) + self.state.plan.limits.host_time
+        return (self.host.attempt_at or self.now) + self.state.plan.limits.host_time
 
 
 def attempt_name(rollout: str, host: str, number: int) -> str:
@@ -90,10 +93,14 @@ def next_step(case: Case) -> Action:
     host = case.host
     if host.conclusion is not None:
         return _close(case)
-    if case.now >= case.deadline and not host.overdue:
+    # A deadline has passed only when a look after it still showed no end: a controller that was away asks first.
+    no_end = case.last.result in NO_PROGRESS or case.last.kind in ("preflight", "stage")
+    if no_end and case.last.at >= case.deadline and not host.overdue:
         return _pass_deadline(case)
-    if host.overdue and case.now >= case.deadline + case.state.plan.limits.host_time:
+    if no_end and host.overdue and case.last.at >= case.deadline + case.state.plan.limits.host_time:
         return _settle(host, IN_DOUBT, host.message, "errors", diagnosis=host.diagnosis)
+    if case.last.kind in ("preflight", "stage") and case.now > case.last.at + READY_TIME:
+        return _postpone(case, "it was made ready too long ago: checked again first")
     return _AFTER[case.last.kind](case)
 
 
@@ -168,9 +175,9 @@ def _after_boot(case: Case) -> Action:
     if last.result == "rebooted":
         return _run(case.state, host, "verify")
     asked = host.reboot_asked_at or last.at
-    if case.now >= asked + REBOOT_TIME:
+    if last.at >= asked + REBOOT_TIME:
         what = "answers with its old boot id" if last.result == "waiting" else "does not answer"
-        message = f"{what} {format_duration(case.now - asked)} after the reboot was asked for"
+        message = f"{what} {format_duration(last.at - asked)} after the reboot was asked for"
         evidence = one_line(last.error.message) if last.error else f"boot id {host.reboot_from}"
         return _fail_with(case, Diagnosis("reboot", "reboot-not-proven", evidence, message))
     if last.result == "waiting" and not host.reboot_sure and last.at >= asked:
@@ -289,7 +296,7 @@ def _fail_with(case: Case, found: Diagnosis, cleanup: bool = True) -> Action:
     """Conclude a failure: another attempt if there is a reason to expect another end, else the end state."""
     host, limits = case.host, case.state.plan.limits
     retry = choose_retry(found, host.failures, host.adjustments, host.retries, limits.retries)
-    if retry is not None and not host.overdue and case.now + retry.delay < case.deadline:
+    if retry is not None and not host.overdue:
         what = f"again with {retry.added}" if retry.added else "again unchanged"
         return _conclude(
             case, "", f"{found.message}; {what}, retry {host.retries + 1} of {limits.retries}",
@@ -325,11 +332,11 @@ def _settle(
 settle = _settle
 
 
-def _postpone(case: Case) -> Action:
+def _postpone(case: Case, reason: str = "") -> Action:
     """Put a host back that was made ready but may not be started now."""
     if case.state.status == ABORTED:
         return _conclude(case, SKIPPED, "the rollout was aborted before its install began", cleanup=case.host.staged)
-    return Record((Draft("host-postponed", case.host.host, {}, case.hold_reason),))
+    return Record((Draft("host-postponed", case.host.host, {}, reason or case.hold_reason),))
 
 
 def _look(case: Case, kind: str, at: float) -> Action:
