@@ -2,8 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from patchctl.model.evidence import Snapshot
 from patchctl.model.facts import HostFacts
+
+_NULLABLE = (
+    "packages", "updates", "held", "broken", "restarts", "file_systems", "clock_skew", "metadata_age", "last_activity",
+    "other_updaters", "failed_units",
+)  # fmt: skip
 
 
 def read_facts(snapshot: Snapshot) -> HostFacts:
@@ -12,12 +19,17 @@ def read_facts(snapshot: Snapshot) -> HostFacts:
 
     platform = registry.platform_for(snapshot)
     if platform is not None:
-        return platform.read(snapshot)
+        return _with_reasons(platform.read(snapshot), "not collected")
     facts = linux.read_common(snapshot)
-    reason = snapshot.reason("linux.os-release") or f"no platform reads {facts.os.id or 'this system'!r}"
-    fields = ("packages", "updates", "held", "broken", "metadata_age")
-    return HostFacts(
-        os=facts.os, kernel=facts.kernel, boot_id=facts.boot_id, arch=facts.arch, restarts=facts.restarts,
-        file_systems=facts.file_systems, clock_skew=facts.clock_skew, failed_units=facts.failed_units,
-        unknown=(*facts.unknown, *((field, reason) for field in (*fields, "reboot"))),
-    )  # fmt: skip
+    return _with_reasons(
+        facts, snapshot.reason("linux.os-release") or f"no platform reads {facts.os.id or 'this system'!r}"
+    )
+
+
+def _with_reasons(facts: HostFacts, reason: str) -> HostFacts:
+    """Give every unknown fact a reason that has none yet."""
+    known = {field for field, _ in facts.unknown}
+    missing = [field for field in _NULLABLE if getattr(facts, field) is None and field not in known]
+    if facts.reboot.required is None and "reboot" not in known:
+        missing.append("reboot")
+    return replace(facts, unknown=(*facts.unknown, *((field, reason) for field in missing))) if missing else facts

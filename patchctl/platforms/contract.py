@@ -47,8 +47,11 @@ class Platform(Protocol):
         """Return what the snapshot shows. What is missing becomes None with its reason, never a guess."""
         ...
 
-    def resolve_probe(self, changes: Sequence[Change]) -> Probe:
-        """Return a probe that simulates installing just these changes: what else gets pulled in or removed."""
+    def resolve_probe(self, changes: Sequence[Change], refresh: str = "auto") -> Probe:
+        """Return a probe that simulates installing just these changes: what else gets pulled in or removed.
+
+        `refresh` is that of the scan which found them, so that both look at equally fresh package lists.
+        """
         ...
 
     def read_resolution(self, output: str) -> HostFacts:

@@ -87,7 +87,7 @@ class Windows:
             unknown=tuple(unknown.items()),
         )  # fmt: skip
 
-    def resolve_probe(self, changes: Sequence[Change]) -> Probe:
+    def resolve_probe(self, changes: Sequence[Change], refresh: str = "auto") -> Probe:
         # Windows updates bring what they need themselves: the answer to "what else" is the list of what is pending.
         return Probe("windows.resolve", _PENDING.replace("ONLINE", ""), root=True, timeout=600)
 

@@ -37,8 +37,8 @@ class Apt:
         memo = Memo()
         return lambda snapshot: read.read_host(snapshot, memo)
 
-    def resolve_probe(self, changes: Sequence[Change]) -> Probe:
-        return Probe("apt.resolve", probes.resolve_command(changes), when=probes.IS_APT, timeout=300)
+    def resolve_probe(self, changes: Sequence[Change], refresh: str = "auto") -> Probe:
+        return Probe("apt.resolve", probes.resolve_command(changes, refresh), when=probes.IS_APT, timeout=300)
 
     def read_resolution(self, output: str) -> HostFacts:
         sections = pending.split_sections(output)

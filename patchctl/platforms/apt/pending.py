@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from urllib.parse import unquote
 
 from patchctl.model.facts import Artefact, Package, Update
-from patchctl.model.text import one_line
+from patchctl.model.text import one_line, strip_control
 from patchctl.platforms.apt.policy import Archive, origin_of, read_archives, read_tables
 
 _HEADINGS = {
@@ -24,6 +24,7 @@ _CHANGED = re.compile(r"   (\S+) \((\S+) => (\S+)\)")
 _ONE = re.compile(r"   (\S+?)\*? \((\S+)\)")
 _URI = re.compile(r"'([^' ]+)' (\S+) (\d+) SHA256:([0-9a-f]{64})")
 _FILE = re.compile(r"([a-z0-9][a-z0-9+.-]*)_([A-Za-z0-9.+:~%-]+)_([a-z0-9-]+)\.deb")
+_DEPENDS = re.compile(r"(?:Depends|PreDepends|Conflicts|Breaks): (.+)")
 _REFRESH_FAILED = re.compile(
     r"E: |Err:|W: (Failed to fetch|Some index files failed|GPG error|An error occurred during the signature"
     r"|The repository .* (is not signed|does not have))"
@@ -75,7 +76,7 @@ def split_sections(output: str) -> Sections:
     """Split the output of apt.pending at its `@@ NAME` lines."""
     found: dict[str, list[str]] = {}
     current: list[str] = []
-    for line in output.splitlines():
+    for line in strip_control(output).splitlines():
         if line.startswith("@@ "):
             current = found.setdefault(line[3:], [])
         else:
@@ -183,21 +184,27 @@ def _why(name: str, kind: str, sections: Sections, held: Sequence[str]) -> tuple
         return kind, ""
     if name in held or name.partition(":")[0] in held:
         return "held", "held on the host (apt-mark hold)"
+    return "kept-back", _root_cause(name, sections, held, ()) or "apt keeps it back and names no reason"
+
+
+def _root_cause(name: str, sections: Sections, held: Sequence[str], above: tuple[str, ...]) -> str:
+    """Return what a kept-back package would need, followed to a held package or a removal; "" if apt names nothing."""
     lines = sections.lines(f"why {name}")
-    reasons: list[str] = []
     for line in lines:
-        if match := re.search(r"(?:Depends|PreDepends|Conflicts|Breaks): (.+)", line):
+        if match := _DEPENDS.search(line):
             needs = one_line(match[1], 160)
-            other = re.split(r"[ :]", needs, maxsplit=1)[0]
-            reasons.append(f"needs {needs}" + (f"; {other} is held" if other in held else ""))
+            other = needs.partition(" ")[0].partition(":")[0]
+            if other in held:
+                return f"needs {needs}; {other} is held"
+            deeper = "" if other in above else _root_cause(other, sections, held, (*above, name))
+            return f"needs {needs}" + (f"; {other} {deeper}" if deeper else "")
     listing = _read_listing(lines)
     if removed := [n for n, _, _ in listing.of("removed")]:
-        reasons.append(f"would remove {', '.join(removed[:8])}")
-    changed_holds = [n for n, _, _ in listing.of("upgradable") if n in held]
-    reasons += [f"needs a newer {n}, which is held" for n in changed_holds]
-    if not reasons and (new := [n for n, _, _ in listing.of("new")]):
-        reasons.append(f"would install {', '.join(new[:8])}")
-    return "kept-back", "; ".join(dict.fromkeys(reasons[:4])) or "apt keeps it back and names no reason"
+        return f"would remove {', '.join(removed[:8])}"
+    if changed := [n for n, _, _ in listing.of("upgradable") if n in held]:
+        return f"needs a newer {changed[0]}, which is held"
+    new = [n for n, _, _ in listing.of("new")]
+    return f"would install {', '.join(new[:8])}" if new else ""
 
 
 def _pinned(

@@ -8,8 +8,7 @@
     sources   apt-cache policy: archives with label and suite; pins
     versions  apt-cache policy of the packages concerned
     pinned    ... of packages that a preference keeps from their newest version
-    full      only if something is kept back: what a full upgrade would do
-    why NAME  ... and what installing that package alone would need
+    why NAME  what installing a kept-back package alone would need
 """
 
 from __future__ import annotations
@@ -115,15 +114,13 @@ fi
 pc_kept=$(printf '%s\n' "$pc_up" |
   awk '/^[^ ]/ { on = /^The following packages have been kept back:/ } on && /^   / { print $1 }')
 if [ -n "$pc_kept" ]; then
-  echo "@@ full"
-  pc_apt -s -V dist-upgrade
   pc_held=" $(apt-mark showhold | tr '\n' ' ') "
   pc_count=0
   for pc_name in $pc_kept; do
     case $pc_held in *" $pc_name "*) continue ;; esac
     pc_count=$((pc_count + 1)); [ $pc_count -le 10 ] || break
     echo "@@ why $pc_name"
-    pc_apt -s -V install "$pc_name" | grep -v -E '^(Inst|Conf|Reading|Building)'
+    pc_apt --print-uris -V install "$pc_name" | grep -v -E "^('|Reading|Building)"
   done
 fi
 true

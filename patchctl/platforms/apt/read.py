@@ -8,7 +8,7 @@ from dataclasses import replace
 from patchctl.model.evidence import Snapshot
 from patchctl.model.facts import HostFacts, Package, RebootNeed
 from patchctl.model.memo import Memo
-from patchctl.model.text import one_line
+from patchctl.model.text import one_line, strip_control
 from patchctl.model.units import format_duration
 from patchctl.model.versions import deb
 from patchctl.platforms import linux
@@ -61,7 +61,7 @@ def read_packages(text: str) -> tuple[tuple[Package, ...], tuple[str, ...], tupl
     packages: list[Package] = []
     held: list[str] = []
     broken: list[str] = []
-    for line in text.splitlines():
+    for line in strip_control(text).splitlines():
         parts = line.split("|")
         if len(parts) != 6 or len(parts[0]) < 2:
             continue
@@ -93,7 +93,7 @@ def read_updaters(text: str) -> tuple[str, ...]:
     on = config.get("APT::Periodic::Unattended-Upgrade", "0").strip('"') not in ("", "0")
     found = ["unattended-upgrades"] if on and "apt-daily-upgrade.timer" in units else []
     quiet = {"apt-daily-upgrade.timer", "unattended-upgrades.service"}  # both only act through the setting above
-    found += sorted(u.removesuffix(".service") for u in units - quiet)
+    found += sorted(one_line(u.removesuffix(".service"), 80) for u in units - quiet)
     return tuple(found + (["cron-apt"] if "package cron-apt" in text.splitlines() and "cron-apt" not in found else []))
 
 
