@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import sys
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -38,7 +36,8 @@ SHOWN_CHANGES = 3
 @click.option("--policy", required=True, metavar="NAME|FILE", help="Policy: a file, or a name below policies/.")
 @click.option("--out", type=click.Path(dir_okay=False, path_type=Path), metavar="FILE",
               help="Write the plan for `patchctl apply FILE`.")
-@click.option("--from-snapshots", is_flag=True, help="Touch no host: plan from the latest stored snapshots.")
+@click.option("--from-snapshots", "--from-snapshot", is_flag=True,
+              help="Touch no host: plan from the latest stored snapshots.")
 @click.option("--refresh", type=click.Choice(["auto", "never", "always"]),
               help="Package lists. [default: the policy's]")
 @click.option("--detailed-exitcode", is_flag=True, help="Exit 3 if the plan changes anything.")
@@ -61,17 +60,16 @@ def command(
     into rings and waves. What is not known is never "nothing to do": such hosts are listed as blocked, with why.
     """
     from patchctl.cli.actor import current_actor
+    from patchctl.cli.visiting import settings_of
     from patchctl.documents.inventories import load_inventory
-    from patchctl.documents.settings import load_settings
     from patchctl.usecases.access import expand_limit
     from patchctl.usecases.plan import PlanRequest, controller_names, find_policy, write_plan_file
 
-    flags = {"inventory": inventory, "state": state, "forks": forks, "timeout": timeout}
-    settings = load_settings(flags, Path.cwd(), os.environ)
+    settings = settings_of({"inventory": inventory, "state": state, "forks": forks, "timeout": timeout})
     request = PlanRequest(
         policy=find_policy(policy, settings), inventory=load_inventory(settings.inventory), actor=current_actor(),
         limit=expand_limit(limit or ""), refresh=refresh or "", from_snapshots=from_snapshots, forks=settings.forks,
-        controllers=controller_names(),
+        timeout=settings.timeout, controllers=controller_names(),
     )  # fmt: skip
     plan = _make(request, settings, save=not check, quiet=quiet, verbose=verbose)
     if out is not None and not check:
@@ -84,6 +82,7 @@ def command(
 
 def _make(request: PlanRequest, settings: Settings, *, save: bool, quiet: bool, verbose: int) -> Plan:
     from patchctl.cli.progress import make_observer
+    from patchctl.cli.visiting import prompt_for_secret
     from patchctl.store.database import open_store
     from patchctl.usecases.access import open_connections
     from patchctl.usecases.clock import SystemClock
@@ -93,23 +92,17 @@ def _make(request: PlanRequest, settings: Settings, *, save: bool, quiet: bool, 
     with open_store(settings.state, writable=save) as store:
         if request.from_snapshots:
             return make_plan(request, store, None, clock, observer, save=save)
-        with open_connections(settings, request.inventory, _ask if sys.stdin.isatty() else None) as connections:
+        with open_connections(settings, request.inventory, prompt_for_secret()) as connections:
             return make_plan(request, store, connections, clock, observer, save=save)
 
 
-def _ask(label: str) -> str:
-    secret: str = click.prompt(label, hide_input=True, err=True)
-    return secret
-
-
 def pick_exit_code(plan: Plan, *, detailed: bool = False, fail_on: str = "never") -> int:
-    """Return 13 when every host's key was refused, else 4 or 3 as asked for, else 0."""
-    from patchctl.model.rollout import UNREACHABLE
-
+    """Return 13, 12 or 4 when no host could be looked at (by what refused it), else 4 or 3 as asked for, else 0."""
     hosts = plan.hosts.values()
-    if all(host.failure is not None and host.failure.status == "host-key" for host in hosts):
-        return 13
-    if fail_on == "any" and any(host.skip_state == UNREACHABLE for host in hosts):
+    failures = [host.failure.status for host in hosts if host.failure is not None]
+    if len(failures) == len(hosts):
+        return {frozenset({"host-key"}): 13, frozenset({"auth-failed"}): 12}.get(frozenset(failures), 4)
+    if fail_on == "any" and failures:
         return 4
     return 3 if (detailed or fail_on == "any") and any(host.changes for host in hosts) else 0
 

@@ -67,8 +67,19 @@ class PlanRequest:
     from_snapshots: bool = False
     """Touch no host: take each one's latest snapshot."""
     forks: int = 50
+    timeout: float | None = None
+    """Total seconds of one visit; None = each host's own."""
     controllers: tuple[str, ...] = ()
     """Names of the machine that runs this: as a host of the inventory it comes last."""
+
+    @property
+    def scan_refresh(self) -> str:
+        return self.refresh or self.policy.refresh
+
+    def fleet(self, names: Iterable[str]) -> Fleet:
+        """Return these hosts as visits need them."""
+        hosts = (self.inventory.hosts[name] for name in names)
+        return Fleet(self.inventory, tuple(_with_deadline(host, self.timeout) for host in hosts))
 
 
 def make_plan(
@@ -134,6 +145,12 @@ def controller_names() -> tuple[str, ...]:
     return tuple(dict.fromkeys((name, name.partition(".")[0])))
 
 
+def _with_deadline(host: Host, total: float | None) -> Host:
+    if total is None:
+        return host
+    return replace(host, connection=replace(host.connection, timeouts=replace(host.connection.timeouts, total=total)))
+
+
 def make_judge(
     policy: Policy, inventory: Inventory, first_seen: Mapping[tuple[str, str], float], now: float
 ) -> Judge:
@@ -192,9 +209,8 @@ def _look(
     observer: Observer,
 ) -> dict[str, Survey]:  # fmt: skip
     """Visit the selected hosts once and store what they show."""
-    fleet = Fleet(request.inventory, tuple(request.inventory.hosts[name] for name in members))
     scanned = scan_hosts(
-        fleet, connections, refresh=request.refresh or request.policy.refresh, forks=request.forks, clock=clock,
+        request.fleet(members), connections, refresh=request.scan_refresh, forks=request.forks, clock=clock,
         observer=observer, store=store,
     )  # fmt: skip
     surveys = {}
@@ -221,14 +237,14 @@ def _resolve_partial(
 
     def work(host: Host) -> HostFacts | HostFailure:
         observer.step(host.name, "resolving")
-        return resolve_changes(host, surveys[host.name].platform, unresolved[host.name], connections)
+        platform = surveys[host.name].platform
+        return resolve_changes(host, platform, unresolved[host.name], request.scan_refresh, connections)
 
-    hosts = tuple(request.inventory.hosts[name] for name in unresolved)
-    fleet = Fleet(request.inventory, hosts)
+    fleet = request.fleet(unresolved)
     answers: dict[str, Survey] = {}
-    observer.started("resolve", len(hosts))
+    observer.started("resolve", len(fleet.hosts))
     try:
-        for host, answer in visit(hosts, work, request.forks, site_forks=fleet.site_forks):
+        for host, answer in visit(fleet.hosts, work, request.forks, site_forks=fleet.site_forks):
             answers[host.name] = replace(surveys[host.name], resolution=answer)
             failure = answer if isinstance(answer, HostFailure) else None
             observer.finished(host.name, failure.status if failure else "ok", failure.message if failure else "")
@@ -238,11 +254,11 @@ def _resolve_partial(
 
 
 def resolve_changes(
-    host: Host, platform_name: str, changes: Sequence[Change], connections: Opener
+    host: Host, platform_name: str, changes: Sequence[Change], refresh: str, connections: Opener
 ) -> HostFacts | HostFailure:
     """Ask a host what installing just these changes would do to it. Nothing is installed. Raise HostError."""
     platform = platform_named(platform_name)
-    probe = platform.resolve_probe(changes)
+    probe = platform.resolve_probe(changes, refresh)
     nonce = secrets.token_hex(16)
     become = host.connection.become.method != "none"
     with closing(connections.open(host)) as session:
