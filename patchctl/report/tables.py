@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 from typing import Any
 
-from patchctl.model.codec import to_data
+from patchctl.model.codec import to_data, to_json
 from patchctl.model.text import csv_cell
-from patchctl.report.digest import RolloutDigest
+from patchctl.report.digest import RolloutDigest, Sealed
 from patchctl.report.hosts import ChangeLine, HostDigest
 from patchctl.report.html import Seal
 
@@ -41,7 +40,7 @@ def render_json(digest: RolloutDigest, seal: Seal, generated_at: float) -> str:
         "started_at": digest.started_at,
         "ended_at": digest.ended_at,
         "summary": {"hosts": digest.total, "verified": digest.verified, "states": dict(digest.counts)},
-        "limits": [to_data(limit) for limit in digest.limits],
+        "limits": digest.limits,
         "rings": [_ring(ring) for ring in digest.rings],
         "hosts": [_host(host) for host in digest.hosts],
         "not_approved": [
@@ -49,10 +48,19 @@ def render_json(digest: RolloutDigest, seal: Seal, generated_at: float) -> str:
             for host in digest.hosts
             for package, candidate, reason in host.plan.not_approved
         ],
-        "events": [{"number": s.number, "hash": s.hash, **to_data(s.event)} for s in digest.events],
-        "audit": to_data(seal),
+        "events": [_event(sealed) for sealed in digest.events],
+        "audit": seal,
     }  # fmt: skip
-    return json.dumps(data, indent=1, ensure_ascii=False) + "\n"
+    return to_json(data, indent=1).decode() + "\n"
+
+
+def _event(sealed: Sealed) -> dict[str, Any]:
+    event = sealed.event
+    return {
+        "number": sealed.number, "hash": sealed.hash, "rollout": event.rollout, "seq": event.seq, "at": event.at,
+        "actor": event.actor, "kind": event.kind, "host": event.host, "data": event.data, "reason": event.reason,
+        "version": event.version,
+    }  # fmt: skip
 
 
 def _ring(ring: Any) -> dict[str, Any]:
@@ -76,8 +84,8 @@ def _host(host: HostDigest) -> dict[str, Any]:
         "started_at": host.started_at,
         "ended_at": host.ended_at,
         "reboot": {"result": host.reboot, "boot_ids": list(host.boot_ids)},
-        "changes": [to_data(change) for change in host.changes],
-        "failures": [to_data(failure) for failure in host.failures],
+        "changes": host.changes,
+        "failures": host.failures,
         "conffiles": list(host.conffiles),
         "health": [{"check": check, "before": before, "after": after} for check, before, after in host.health],
     }
