@@ -25,7 +25,8 @@ from patchctl.model.devices import Service, Sighting
 from patchctl.model.text import one_line
 
 CONNECT_TIMEOUT = 2.0
-BANNER_TIMEOUT = 3.0
+ANSWER_TIMEOUT = 4.5
+"""Seconds from the first packet until the service must have shown itself, connecting included."""
 _IDENTIFY = (
     '<s:Envelope xmlns:s="http://www.w3.org/2003/05/soap-envelope" '
     'xmlns:wsmid="http://schemas.dmtf.org/wbem/wsman/identity/1/wsmanidentity.xsd">'
@@ -62,18 +63,19 @@ async def _sweep(
 
     async def ask(address: str, port: int, kind: str) -> None:
         async with one_at_a_time[address]:
+            deadline = time.monotonic() + ANSWER_TIMEOUT
             connected = await _connect(address, port)
             service = None
             if connected is not None:
-                service = await loop.run_in_executor(pool, _READ[kind], connected, address, port)
+                service = await loop.run_in_executor(pool, _READ[kind], connected, address, port, deadline)
         if service is not None:
             found[address].append(service)
         waiting[address] -= 1
         if not waiting[address] and address in found:
             on_seen(_sighting(address, found[address]))
 
-    # A firewall that accepts every connection holds a reader for BANNER_TIMEOUT each: enough of them to keep the rate.
-    readers = min(512, 8 + int(rate * BANNER_TIMEOUT))
+    # A firewall that accepts every connection holds a reader for ANSWER_TIMEOUT each: enough of them to keep the rate.
+    readers = min(512, 8 + int(rate * ANSWER_TIMEOUT))
     with ThreadPoolExecutor(readers, thread_name_prefix="sweep") as pool:
         tasks = []
         begun = time.monotonic()
@@ -101,16 +103,19 @@ async def _connect(address: str, port: int) -> socket.socket | None:
     except (OSError, TimeoutError):
         sock.close()
         return None
-    sock.settimeout(BANNER_TIMEOUT)
     return sock
 
 
-def _read_ssh(sock: socket.socket, address: str, port: int) -> Service | None:
+def _left(deadline: float) -> float:
+    return max(0.1, deadline - time.monotonic())
+
+
+def _read_ssh(sock: socket.socket, address: str, port: int, deadline: float) -> Service | None:
     """Exchange keys, as far as the host key; no user name is sent. None if no SSH server speaks there."""
     transport = paramiko.Transport(sock)
-    transport.banner_timeout = BANNER_TIMEOUT
+    transport.banner_timeout = _left(deadline)
     try:
-        transport.start_client(timeout=BANNER_TIMEOUT)
+        transport.start_client(timeout=_left(deadline))
         key = transport.get_remote_server_key()
         digest = base64.b64encode(hashlib.sha256(key.asbytes()).digest()).decode().rstrip("=")
         return Service(port, "ssh", one_line(transport.remote_version, 255), key.get_name(), f"SHA256:{digest}")
@@ -123,15 +128,16 @@ def _read_ssh(sock: socket.socket, address: str, port: int) -> Service | None:
         sock.close()
 
 
-def _read_winrm(sock: socket.socket, address: str, port: int) -> Service | None:
+def _read_winrm(sock: socket.socket, address: str, port: int, deadline: float) -> Service | None:
     """POST an unauthenticated WS-Management Identify (DSP0226 section 11); None if the answer is no such thing."""
+    sock.settimeout(_left(deadline))
     try:
         if port == 5986:
             context = ssl.create_default_context()
             context.check_hostname = False
             context.verify_mode = ssl.CERT_NONE  # nothing is sent that needs trust, and nothing read is trusted
             sock = context.wrap_socket(sock)
-        connection = http.client.HTTPConnection(address, port, timeout=BANNER_TIMEOUT)
+        connection = http.client.HTTPConnection(address, port)
         connection.sock = sock
         connection.request(
             "POST", "/wsman", _IDENTIFY,
