@@ -5,6 +5,8 @@ from __future__ import annotations
 import base64
 import json
 import urllib.parse
+from collections.abc import Callable, Mapping
+from typing import Any
 
 MASK = "********"
 _SHORTEST = 4
@@ -62,3 +64,14 @@ class Redactor:
             if form in text:
                 text = text.replace(form, MASK)
         return text
+
+
+def clean_values(value: Any, clean: Callable[[str], str]) -> Any:
+    """Return JSON data with `clean` applied to every text in it; keys and everything else stay as they are."""
+    if isinstance(value, str):
+        return clean(value)
+    if isinstance(value, Mapping):
+        return {key: clean_values(item, clean) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [clean_values(item, clean) for item in value]
+    return value

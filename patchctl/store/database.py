@@ -8,7 +8,6 @@ import uuid
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -25,10 +24,19 @@ from patchctl.store import schema
 from patchctl.store.chain import AuditRecord, ChainReport, Head, genesis, verify_rows
 from patchctl.store.contents import check_evidence, check_plans
 from patchctl.store.engine import Database, explain, open_engine, sqlite_path
-from patchctl.store.journal import StoreJournal, append_records, iterate_rows, read_records, record_event
+from patchctl.store.journal import (
+    StoreJournal,
+    append_records,
+    clean_event,
+    iterate_rows,
+    read_records,
+    record_event,
+)
 from patchctl.store.locks import Holder, break_lock, hold_lock, read_holders
+from patchctl.store.plans import RolloutRow, list_rollouts
 from patchctl.store.retention import Pruned, copy_store, find_old_snapshots, measure, prune, raise_epoch
 from patchctl.store.snapshots import (
+    clean_snapshot,
     insert_packed,
     iterate_snapshots,
     missing_evidence,
@@ -40,21 +48,6 @@ from patchctl.store.snapshots import (
 )
 
 __all__ = ["RolloutRow", "Store", "open_store", "sqlite_path", "upgrade_store"]
-
-
-@dataclass(frozen=True, slots=True)
-class RolloutRow:
-    """A rollout as the store lists it; its state comes from folding its events."""
-
-    rollout: str
-    policy: str
-    created_at: float
-    created_by: str
-    hosts: int
-    events: int
-    last_at: float | None
-    """Unix time of its latest event; None = not started."""
-    last_kind: str
 
 
 def open_store(url: str, *, writable: bool = True, now: Callable[[], float] = time.time) -> Store:
@@ -119,12 +112,24 @@ class Store:
     Raises StoreError from every method when the database cannot be read or written (disk full, locked, damaged).
     """
 
-    def __init__(self, database: Database, meta: Mapping[str, str], now: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        database: Database,
+        meta: Mapping[str, str],
+        now: Callable[[], float],
+        clean: Callable[[str], str] = str,
+    ) -> None:
         self._database = database
         self._now = now
+        self._clean = clean
         self.store_id = meta["store_id"]
         self.epoch = int(meta["epoch"])
-        self.journal = StoreJournal(database)
+        self.journal = StoreJournal(database, clean)
+
+    def redacting(self, clean: Callable[[str], str]) -> Store:
+        """Return this store with `clean` (a Redactor's) applied to all texts of events and evidence it is given."""
+        meta = {"store_id": self.store_id, "epoch": str(self.epoch)}
+        return Store(self._database, meta, self._now, clean)
 
     @property
     def database(self) -> Database:
@@ -149,7 +154,8 @@ class Store:
         `rollout` only names what it is about; it goes into the data.
         """
         body = {**data, "rollout": rollout} if rollout else dict(data)
-        return record_event(self._database, Event("", 0, self._now(), actor, kind, host, body, reason))
+        event = Event("", 0, self._now(), actor, kind, host, body, reason)
+        return record_event(self._database, clean_event(event, self._clean))
 
     def records(self, *, after: int = 0, rollout: str | None = None, host: str | None = None) -> list[AuditRecord]:
         """Return audit records with a number above `after`: all, of one rollout ("" = outside any), or of one host."""
@@ -179,7 +185,7 @@ class Store:
 
     def save_snapshots(self, snapshots: Sequence[Snapshot]) -> list[str]:
         """Store several snapshots with one commit; return their ids."""
-        packed = [pack_snapshot(snapshot) for snapshot in snapshots]
+        packed = [pack_snapshot(clean_snapshot(snapshot, self._clean)) for snapshot in snapshots]
         bodies = {digest: body for one in packed for digest, body in one.bodies.items()}
         # Compressed before the transaction: the writer is for all threads.
         compressed = {d: zlib.compress(bodies[d]) for d in missing_evidence(self._database, list(bodies))}
@@ -269,35 +275,7 @@ class Store:
 
     def rollouts(self) -> list[RolloutRow]:
         """Return all rollouts, the newest first."""
-        plans, audit = schema.plans, schema.audit
-        last = (
-            sa.select(audit.c.rollout, sa.func.count().label("events"), sa.func.max(audit.c.seq).label("seq"))
-            .where(audit.c.rollout != "")
-            .group_by(audit.c.rollout)
-            .subquery()
-        )
-        query = (
-            sa.select(
-                plans.c.rollout, plans.c.policy, plans.c.created_at, plans.c.created_by, plans.c.hosts, last.c.events,
-                audit.c.record,
-            )
-            .select_from(plans)
-            .outerjoin(last, plans.c.rollout == last.c.rollout)
-            .outerjoin(audit, (audit.c.rollout == last.c.rollout) & (audit.c.seq == last.c.seq))
-            .order_by(plans.c.id.desc())
-        )
-        with self._database.read() as connection:
-            rows = connection.execute(query).all()
-        found = []
-        for row in rows:
-            event = from_json(Event, row.record) if row.record else None
-            found.append(
-                RolloutRow(
-                    row.rollout, row.policy, row.created_at, row.created_by, row.hosts, row.events or 0,
-                    event.at if event else None, event.kind if event else "",
-                )
-            )  # fmt: skip
-        return found
+        return list_rollouts(self._database)
 
     def last_kinds(self, kinds: Sequence[str]) -> dict[str, str]:
         """Return per rollout the latest of these kinds of event that it has."""

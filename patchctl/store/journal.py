@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 
 import sqlalchemy as sa
 
 from patchctl.model.errors import StoreError
 from patchctl.model.failpoints import hit
+from patchctl.model.redaction import clean_values
 from patchctl.model.rollout import Event
 from patchctl.store import schema
 from patchctl.store.chain import AuditRecord, Row, decode_event, seal
@@ -18,8 +19,9 @@ from patchctl.store.engine import Database
 class StoreJournal:
     """ports.Journal on the store: an append returns when its events are durable."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, clean: Callable[[str], str] = str) -> None:
         self._database = database
+        self._clean = clean
 
     def events(self, rollout: str, after: int = 0) -> Sequence[Event]:
         """Return the events of a rollout with seq > after, in order and as they were written."""
@@ -35,12 +37,17 @@ class StoreJournal:
         """Make the events durable, all or none. Raise StoreError when a (rollout, seq) exists already."""
         if not events:
             return
-        wanted = list(events)
+        wanted = [clean_event(event, self._clean) for event in events]
         if any(not event.rollout for event in wanted):
             raise ValueError("an event needs its rollout; use Store.record for anything else")
         hit("journal.append.before")
         self._database.write(lambda connection: _append_events(connection, wanted))
         hit("journal.append.after")
+
+
+def clean_event(event: Event, clean: Callable[[str], str]) -> Event:
+    """Return the event without what `clean` takes out of texts: secrets never reach the database."""
+    return replace(event, data=clean_values(event.data, clean), reason=clean(event.reason))
 
 
 def record_event(database: Database, event: Event) -> int:

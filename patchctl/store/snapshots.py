@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import zlib
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import msgspec
@@ -58,6 +58,15 @@ class PackedSnapshot:
     volatile: bytes
     bodies: dict[str, bytes]
     """sha256 -> raw bytes, the manifest's own included."""
+
+
+def clean_snapshot(snapshot: Snapshot, clean: Callable[[str], str]) -> Snapshot:
+    """Return the snapshot without what `clean` takes out of its evidence: secrets never reach the database."""
+    cleaned = {
+        probe: replace(found, output=clean(found.output), reason=clean(found.reason))
+        for probe, found in snapshot.evidence.items()
+    }
+    return replace(snapshot, evidence=cleaned)
 
 
 def pack_snapshot(snapshot: Snapshot) -> PackedSnapshot:

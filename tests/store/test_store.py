@@ -260,3 +260,27 @@ def test_odd_characters_in_the_path_are_only_a_path(tmp_path):
     with open_store(f"sqlite:///{folder}/s.db") as store:
         store.record("ops", "x", {})
     assert [file.name for file in folder.iterdir()] == ["s.db"]
+
+
+def test_secrets_of_a_run_never_reach_the_database_in_any_form(store, url):
+    import base64
+
+    from patchctl.model.redaction import Redactor
+
+    secret = 'hunter2"\\ü'
+    redactor = Redactor()
+    safe = store.redacting(redactor.clean)
+    redactor.add(secret)  # learned after the store was opened, as secrets are resolved lazily
+    encoded = base64.b64encode(secret.encode()).decode()
+    text = f"sudo: {secret} and {encoded}"
+    safe.record("ops", "x", {"a": [{"b": text}]}, text)
+    safe.journal.append([Event("r", 1, 1.0, "ops", "k", "h", {"log": text}, text)])
+    volatile = Evidence("v", "ok", text, volatile=True)
+    safe.save_snapshot(Snapshot("h", 1.0, {"p": Evidence("p", "ok", text), "v": volatile}))
+    assert safe.latest_snapshots()["h"].output("p") == "sudo: ******** and ********"
+    assert safe.journal.events("r")[0].reason == "sudo: ******** and ********"
+    store.close()
+    for file in Path(url.removeprefix("sqlite:///")).parent.iterdir():
+        content = file.read_bytes()
+        assert b"hunter2" not in content
+        assert encoded.encode() not in content
