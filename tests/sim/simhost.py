@@ -172,7 +172,11 @@ class SimHost:
         self.advance(now)
         if attempt in self.claims and self.claims[attempt].state == "running":
             return "failed"
-        self.claims.pop(attempt, None)
+        family, _, number = attempt.rpartition(".")
+        for name in list(self.claims):
+            its_family, _, its_number = name.rpartition(".")
+            if its_family == family and int(its_number) <= int(number) and self.claims[name].state != "running":
+                del self.claims[name]
         self.staged = False
         return "clean"
 
