@@ -30,12 +30,14 @@ def command(paths: tuple[Path, ...], inventory: tuple[str, ...], output: str, qu
     """
     from patchctl import __version__
     from patchctl.documents.settings import load_settings
+    from patchctl.documents.source import Findings
     from patchctl.report import problems as renderers
     from patchctl.usecases.validate import validate_project
 
     cwd = Path.cwd()
-    settings = load_settings({"inventory": inventory}, cwd, os.environ)
-    found = validate_project(settings, paths, cwd, time.time())
+    findings = Findings()
+    settings = load_settings({"inventory": inventory}, cwd, os.environ, problems=findings)
+    found = validate_project(settings, paths, cwd, time.time(), findings.problems)
     notes = () if quiet else found.notes
     if output == "sarif":
         sys.stdout.write(renderers.render_sarif(found.problems, notes, __version__))

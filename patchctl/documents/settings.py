@@ -62,23 +62,24 @@ class Settings:
 
 
 def load_settings(
-    flags: Mapping[str, object], cwd: Path, env: Mapping[str, str], system: Path = SYSTEM_FOLDER
+    flags: Mapping[str, object], cwd: Path, env: Mapping[str, str], system: Path = SYSTEM_FOLDER,
+    problems: Findings | None = None,
 ) -> Settings:
     """Given flags (None and () mean: not given), the current folder and the environment, return the settings.
 
-    Raise DocumentsError for invalid files and UsageError for an invalid variable. Other flags than settings are
-    passed over.
+    Raise DocumentsError for invalid files (unless `problems` takes what is wrong; the valid rest is used then) and
+    UsageError for an invalid variable. Other flags than settings are passed over.
     """
     project_file = find_project_file(cwd)
     project = project_file.parent if project_file else cwd
     chosen: dict[str, object] = {}
     origins: dict[str, str] = {}
-    findings = Findings()
+    findings = problems if problems is not None else Findings()
     user = Path(env.get("XDG_CONFIG_HOME") or Path(env.get("HOME", "/")) / ".config") / "patchctl"
     for path in (system / FILE_NAME, user / FILE_NAME, project_file):
         if path is not None and path.is_file():
             _apply_file(path, chosen, origins, findings)
-    if findings.problems:
+    if problems is None and findings.problems:
         raise DocumentsError(findings.sorted())
     for key in KEYS:
         if key == "discovery":  # what may be touched is said in a file that can be reviewed, not in a variable

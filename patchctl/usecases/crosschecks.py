@@ -181,6 +181,10 @@ def check_inventory(inventory: Inventory, now: float, findings: Findings) -> Non
         if host.frozen and host.frozen.until and host.frozen.until < today:
             findings.note(_host_note(host.origins.get("frozen", ""), "expired-freeze",
                                      f"host {name!r}: the freeze ended on {host.frozen.until}", "remove frozen:"))
+        for secret in (host.connection.password, host.connection.key_passphrase, host.connection.become.password):
+            if secret is not None and secret.scheme == "plain":
+                findings.note(_host_note(secret.origin, "plain-secret", "a secret stands here in plain text",
+                                         "encrypt it with ansible-vault, or give a reference in patchctl's form"))
         if name in inventory.groups:
             findings.note(_host_note("", "ambiguous-name", f"{name!r} is a host and a group",
                                      "patterns mean the group; rename one of the two"))

@@ -49,13 +49,19 @@ class _Plan:
     settings: list[Path] = field(default_factory=list)
 
 
-def validate_project(settings: Settings, paths: Sequence[Path], base: Path, now: float) -> Validation:
+def validate_project(
+    settings: Settings, paths: Sequence[Path], base: Path, now: float, earlier: Sequence[Problem] = ()
+) -> Validation:
     """Check the paths, or the whole project if there are none.
 
     Policies are checked against the inventories among the paths, or the project's where none is. `base` is the folder
-    that file names are relative to; `now` (Unix time) decides what has expired.
+    that file names are relative to; `now` (Unix time) decides what has expired; `earlier` is what was wrong with
+    settings files when they were loaded.
     """
     findings = Findings()
+    for problem in earlier:
+        if Path(problem.file) != settings.project / FILE_NAME:  # that one is checked below, under its short name
+            findings.add(problem)
     plan = _sort_paths(paths) if paths else _whole_project(settings)
     reader = InventoryReader(findings, run_scripts=False, base=base)
     if not plan.inventories and plan.policies:

@@ -94,7 +94,8 @@ groups:
         HealthCheck("unit", "a.service"), HealthCheck("no_new_failed_units"),
         HealthCheck("http", "https://:443/x", "204", 3.0), HealthCheck("tcp", "22"))
     assert (host.reboot, host.frozen, host.intermittent) == ("never", Freeze("CHG-1", "2030-01-01"), 1209600.0)
-    assert host.variables == {"n": 5, "f": 1.5, "v": "1.10", "t": True, "s": "true", "l": [1, "a"], "z": None, "o": "007"}
+    assert host.variables == {
+        "n": 5, "f": 1.5, "v": "1.10", "t": True, "s": "true", "l": [1, "a"], "z": None, "o": "007"}
 
 
 @pytest.mark.parametrize(("text", "code", "line", "hint"), [
