@@ -115,6 +115,10 @@ def read_resolution(sections: Sections, installed: Sequence[Package] = (), held:
         for name, old, new in listing.of(kind):
             origin, security = origin_of(tables.get(name), new, archives)
             state, reason = _why(name, kind, sections, held)
+            table = tables.get(name)
+            percent = dict(table.phased).get(new) if table is not None else None
+            if percent is not None and state == "kept-back":  # older apt names no cause for these
+                state, reason = "phased", f"offered to {percent}% of hosts so far, not to this one"
             plain, arch = name.partition(":")[0], arches.of(name, new)
             updates.append(Update(plain, arch, old, new, origin, security, state, reason))
     updates += _pinned(sections, archives, arches, {u.package for u in updates})

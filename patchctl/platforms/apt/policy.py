@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 _PACKAGE = re.compile(r"([a-z0-9][a-z0-9+.-]*(?::[a-z0-9-]+)?):")
-_VERSION = re.compile(r" (?:\*\*\*|   ) (\S+) (-?\d+)")
+_VERSION = re.compile(r" (?:\*\*\*|   ) (\S+) (-?\d+)(?: \(phased (\d+)%\))?")
 _SOURCE = re.compile(r" {8} *(-?\d+) (\S.*)")
 
 
@@ -42,6 +42,8 @@ class Table:
     installed: str
     candidate: str
     versions: tuple[tuple[str, int, tuple[str, ...]], ...]
+    phased: tuple[tuple[str, int], ...] = ()
+    """(version, percent of hosts it is offered to) of versions that are being phased in."""
 
     def sources(self, version: str) -> tuple[str, ...]:
         return next((sources for v, _, sources in self.versions if v == version), ())
@@ -67,17 +69,20 @@ def read_tables(lines: Sequence[str]) -> Iterator[Table]:
     """Given `apt-cache policy NAME ...`, yield one Table per package."""
     name = installed = candidate = ""
     versions: list[tuple[str, int, tuple[str, ...]]] = []
+    phased: list[tuple[str, int]] = []
     for line in [*lines, "end:"]:
         if match := _PACKAGE.fullmatch(line):
             if name:
-                yield Table(name, installed, candidate, tuple(versions))
-            name, installed, candidate, versions = match[1], "", "", []
+                yield Table(name, installed, candidate, tuple(versions), tuple(phased))
+            name, installed, candidate, versions, phased = match[1], "", "", [], []
         elif line.startswith("  Installed: "):
             installed = line[13:].strip()
         elif line.startswith("  Candidate: "):
             candidate = line[13:].strip()
         elif match := _VERSION.match(line):
             versions.append((match[1], int(match[2]), ()))
+            if match[3]:
+                phased.append((match[1], int(match[3])))
         elif versions and (match := _SOURCE.fullmatch(line)):
             version, priority, sources = versions[-1]
             versions[-1] = (version, priority, (*sources, match[2]))
