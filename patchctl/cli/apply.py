@@ -90,6 +90,7 @@ def _make(
 ) -> tuple[Plan, Inventory]:  # fmt: skip
     from patchctl.cli.actor import current_actor
     from patchctl.documents.inventories import load_inventory
+    from patchctl.model.redaction import Redactor
     from patchctl.usecases.access import expand_limit, open_connections
     from patchctl.usecases.clock import SystemClock
     from patchctl.usecases.plan import PlanRequest, controller_names, find_policy, make_plan
@@ -98,8 +99,10 @@ def _make(
         policy=find_policy(policy, settings), inventory=load_inventory(settings.inventory), actor=current_actor(),
         limit=expand_limit(limit or ""), refresh=refresh or "", forks=settings.forks, controllers=controller_names(),
     )  # fmt: skip
-    with open_connections(settings, request.inventory, prompt_for_secret()) as connections:
-        return make_plan(request, store, connections, SystemClock(), observer, save=save), request.inventory
+    redactor = Redactor()
+    with open_connections(settings, request.inventory, prompt_for_secret(), redactor=redactor) as connections:
+        plan = make_plan(request, store.redacting(redactor.clean), connections, SystemClock(), observer, save=save)
+    return plan, request.inventory
 
 
 def _confirm(plan: Plan, yes: bool) -> None:

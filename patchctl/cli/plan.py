@@ -83,6 +83,7 @@ def command(
 def _make(request: PlanRequest, settings: Settings, *, save: bool, quiet: bool, verbose: int) -> Plan:
     from patchctl.cli.progress import make_observer
     from patchctl.cli.visiting import prompt_for_secret
+    from patchctl.model.redaction import Redactor
     from patchctl.store.database import open_store
     from patchctl.usecases.access import open_connections
     from patchctl.usecases.clock import SystemClock
@@ -92,8 +93,9 @@ def _make(request: PlanRequest, settings: Settings, *, save: bool, quiet: bool, 
     with open_store(settings.state, writable=save) as store:
         if request.from_snapshots:
             return make_plan(request, store, None, clock, observer, save=save)
-        with open_connections(settings, request.inventory, prompt_for_secret()) as connections:
-            return make_plan(request, store, connections, clock, observer, save=save)
+        redactor = Redactor()
+        with open_connections(settings, request.inventory, prompt_for_secret(), redactor=redactor) as connections:
+            return make_plan(request, store.redacting(redactor.clean), connections, clock, observer, save=save)
 
 
 def pick_exit_code(plan: Plan, *, detailed: bool = False, fail_on: str = "never") -> int:
@@ -219,7 +221,7 @@ def _footer(plan: Plan, out: str) -> Sequence[str]:
     lines = [
         "",
         (
-            f"Rollout {plan.rollout}: {s['changing']} of {_count(len(plan.hosts), 'host')} change, "
+            f"Rollout {plan.rollout}: changes on {s['changing']} of {_count(len(plan.hosts), 'host')}, "
             f"{_count(s['changes'], 'package change')} ({s['pulled']} pulled in, marked +), "
             f"{_count(s['reboots'], 'reboot')} expected{unknown}, {format_bytes(s['artefact_bytes'])} to fetch once"
         ),

@@ -62,6 +62,7 @@ def command(
         emit(describe_check(fleet, "scan-check"), output)
         return 0
     from patchctl.cli.progress import make_observer
+    from patchctl.model.redaction import Redactor
     from patchctl.store.database import open_store
     from patchctl.usecases.access import open_connections
     from patchctl.usecases.clock import SystemClock
@@ -74,10 +75,11 @@ def command(
         if from_snapshot:
             found = {one.host: describe_host(one) for one in read_latest(store, names)}
         else:
-            with open_connections(settings, fleet.inventory, prompt_for_secret()) as connections:
+            redactor = Redactor()
+            with open_connections(settings, fleet.inventory, prompt_for_secret(), redactor=redactor) as connections:
                 found = {one.host: describe_host(one) for one in scan_hosts(
                     fleet, connections, refresh=refresh, forks=settings.forks, clock=SystemClock(),
-                    observer=make_observer(quiet, verbose), store=store,
+                    observer=make_observer(quiet, verbose), store=store.redacting(redactor.clean),
                 )}  # fmt: skip
     items = [found.get(name) or {**describe_missing(name), "security": None, "reboot_required": None} for name in names]
     document = _document(items)

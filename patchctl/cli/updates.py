@@ -57,6 +57,7 @@ def command(
         emit(describe_check(fleet, "updates-check"), output)
         return 0
     from patchctl.cli.progress import make_observer
+    from patchctl.model.redaction import Redactor
     from patchctl.store.database import open_store
     from patchctl.usecases.access import open_connections
     from patchctl.usecases.clock import SystemClock
@@ -71,10 +72,11 @@ def command(
         if from_snapshot:
             scanned = {one.host: one for one in read_latest(store, names)}
         else:
-            with open_connections(settings, fleet.inventory, prompt_for_secret()) as connections:
+            redactor = Redactor()
+            with open_connections(settings, fleet.inventory, prompt_for_secret(), redactor=redactor) as connections:
                 scanned = {one.host: one for one in scan_hosts(
                     fleet, connections, refresh=refresh, forks=settings.forks, clock=clock,
-                    observer=make_observer(quiet, verbose), store=store,
+                    observer=make_observer(quiet, verbose), store=store.redacting(redactor.clean),
                 )}  # fmt: skip
         seen = store.first_seen()
     now = clock.now()

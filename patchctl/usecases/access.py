@@ -14,6 +14,7 @@ from patchctl.documents.inventories import load_inventory
 from patchctl.documents.settings import Settings
 from patchctl.model.errors import UsageError
 from patchctl.model.hosts import Host, Inventory
+from patchctl.model.redaction import Redactor
 from patchctl.model.selection import select_hosts
 
 SYSTEM_KNOWN_HOSTS = Path("/etc/ssh/ssh_known_hosts")
@@ -67,13 +68,17 @@ def open_connections(
     inventory: Inventory,
     prompt: Callable[[str], str] | None = None,
     transports: Mapping[str, Transport] | None = None,
+    redactor: Redactor | None = None,
 ) -> Iterator[Connections]:
-    """Give connections as the settings say; `prompt` asks a person for a secret (None = nobody is there)."""
+    """Give connections as the settings say; `prompt` asks a person for a secret (None = nobody is there).
+
+    `redactor` learns every secret that is used: clean with it what is stored or shown (Store.redacting).
+    """
     connections = Connections(
         inventory,
         known_hosts=known_hosts_files(settings.known_hosts),
         ssh_config=settings.ssh_config,
-        secrets=Secrets(prompt, settings.vault_password),
+        secrets=Secrets(prompt, settings.vault_password, redactor),
         transports=transports,
     )
     try:

@@ -17,6 +17,7 @@ from patchctl.model.errors import HostFailure
 from patchctl.model.hosts import Inventory
 from patchctl.model.plan import Plan
 from patchctl.model.ports import Clock, Interrupt, Observer
+from patchctl.model.redaction import Redactor
 from patchctl.model.rollout import HostJob, JobOutcome
 from patchctl.platforms.registry import all_platforms
 from patchctl.rollout.gates import find_down
@@ -62,7 +63,9 @@ def run_rollout(
     plan = store.load_plan(rollout)
     with store.lock(f"rollout {rollout}", command):
         fleet = inventory if inventory is not None else load_inventory(settings.inventory)
-        with open_connections(settings, fleet, prompt, transports) as connections:
+        redactor = Redactor()
+        store = store.redacting(redactor.clean)
+        with open_connections(settings, fleet, prompt, transports, redactor) as connections:
             cache = ArtefactCache(artefact_folder(settings))
             visits = HostVisits(plan, fleet, connections, cache, store, clock)
             executor = PoolExecutor(
