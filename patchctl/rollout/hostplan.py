@@ -112,7 +112,7 @@ def outline_host(
     )  # fmt: skip
     notes: list[str] = []
     if host.frozen is not None:
-        if _still_frozen(host.frozen, now, zone):
+        if is_frozen(host.frozen, now, zone):
             return HostOutline(replace(plan, skip=_describe_freeze(host.frozen), skip_state=FROZEN))
         notes.append(f"the freeze has ended ({_describe_freeze(host.frozen)})")
     facts = survey.facts
@@ -268,8 +268,8 @@ def _change(update: Update, reason: str, *, pulled: bool = False) -> Change:
     )  # fmt: skip
 
 
-def _still_frozen(freeze: Freeze, now: float, zone: tzinfo) -> bool:
-    """Say whether a freeze holds. One without a readable end holds until it is lifted."""
+def is_frozen(freeze: Freeze, now: float, zone: tzinfo) -> bool:
+    """Say whether a freeze holds at `now`. One without a readable end holds until it is lifted."""
     try:
         until = datetime.fromisoformat(freeze.until)
     except ValueError:

@@ -17,10 +17,10 @@ from patchctl.model.localtime import local_date, parse_zone
 from patchctl.model.memo import Memo
 from patchctl.model.plan import HostPlan, Plan, PlannedRing
 from patchctl.model.policy import Policy, RingSpec
-from patchctl.model.rollout import BLOCKED, SKIPPED
+from patchctl.model.rollout import BLOCKED, FROZEN, SKIPPED
 from patchctl.model.selection import select_hosts
 from patchctl.model.units import resolve_share
-from patchctl.rollout.hostplan import HostOutline, Judge, Survey, outline_host
+from patchctl.rollout.hostplan import HostOutline, Judge, Survey, is_frozen, outline_host
 from patchctl.rollout.membership import digest_members, find_late, select_members
 from patchctl.rollout.rings import DEFAULT_RINGS, assign_rings, ring_of
 from patchctl.rollout.waves import build_waves
@@ -92,8 +92,8 @@ def name_rollout(policy: Policy, now: float, known: Collection[str]) -> str:
 def check_fresh(plan: Plan, policy: Policy, inventory: Inventory) -> None:
     """Raise PlanStaleError, naming everything that moved, unless policy and membership are those of the plan.
 
-    Compared are the policy file's digest, the selected hosts, and each host's ring. What changed on a host itself
-    is that host's matter (its fingerprint at preflight), not the plan's.
+    Compared are the policy file's digest, the selected hosts, each host's ring, and freezes put on since. What changed
+    on a host itself is that host's matter (its fingerprint at preflight), not the plan's.
     """
     moved = []
     if policy.digest != plan.policy_digest:
@@ -103,6 +103,7 @@ def check_fresh(plan: Plan, policy: Policy, inventory: Inventory) -> None:
     except UsageError as error:  # a group or host that the policy names is gone
         raise PlanStaleError("plan-stale", f"plan {plan.rollout} is stale: {error}", _PLAN_AGAIN) from error
     moved += _compare_members(plan.hosts, members)
+    moved += _find_new_freezes(plan, inventory, members)
     if policy.digest == plan.policy_digest and digest_members(members) == plan.membership_digest:
         moved += _compare_rings(plan, policy, inventory, members)
     if moved:
@@ -116,11 +117,22 @@ def _compare_members(planned: Collection[str], members: Sequence[str]) -> list[s
     added = [name for name in members if name not in planned]
     present = frozenset(members)
     gone = [name for name in planned if name not in present]
-    return [
-        f"{len(names)} host{'s' if len(names) > 1 else ''} {word}: {_shorten(names)}"
-        for names, word in ((added, "joined"), (gone, "left"))
-        if names
-    ]
+    return [*_tell(added, "joined"), *_tell(gone, "left")]
+
+
+def _find_new_freezes(plan: Plan, inventory: Inventory, members: Sequence[str]) -> list[str]:
+    zone = parse_zone(plan.timezone)
+    frozen = []
+    for name in members:
+        freeze, planned = inventory.hosts[name].frozen, plan.hosts.get(name)
+        # Asked as of planning: a freeze that held then was either planned with, or has been put on since.
+        if freeze is not None and planned is not None and is_frozen(freeze, plan.created_at, zone):
+            frozen += [name] if planned.skip_state != FROZEN else []
+    return _tell(frozen, "frozen since")
+
+
+def _tell(names: Sequence[str], word: str) -> list[str]:
+    return [f"{len(names)} host{'s' if len(names) > 1 else ''} {word}: {_shorten(names)}"] if names else []
 
 
 def _compare_rings(plan: Plan, policy: Policy, inventory: Inventory, members: Sequence[str]) -> list[str]:

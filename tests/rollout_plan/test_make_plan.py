@@ -15,7 +15,7 @@ from patchctl.cli.plan import command, describe_plan, pick_exit_code
 from patchctl.cli.progress import FailuresOnly
 from patchctl.connect.contract import Command
 from patchctl.connect.fake import FakeTransport
-from patchctl.model.errors import ConnectError, HostError, UsageError
+from patchctl.model.errors import ConnectError, HostError, HostFailure, UsageError
 from patchctl.model.hosts import Connection, Host, Inventory
 from patchctl.model.plan import Plan
 from patchctl.model.policy import ApprovalRule, Policy, RingSpec
@@ -107,6 +107,16 @@ def test_hosts_that_are_away_are_in_the_plan_with_their_reason(store: Store) -> 
     assert (pick_exit_code(plan), pick_exit_code(plan, fail_on="any"), pick_exit_code(plan, detailed=True)) == (0, 4, 3)
 
 
+def test_a_plan_for_which_no_host_could_be_looked_at_is_never_a_success(store: Store) -> None:
+    plan = plan_with(EVERYTHING, store, FakeFleet(away=("web0", "web1", "web2", "web3")))
+    assert pick_exit_code(plan) == 4
+    refused = {"host-key": 13, "auth-failed": 12}
+    for status, code in refused.items():
+        failure = HostFailure("x", "refused", "", status)
+        hosts = {name: replace(host, failure=failure) for name, host in plan.hosts.items()}
+        assert pick_exit_code(replace(plan, hosts=hosts)) == code
+
+
 def test_from_snapshots_equals_the_plan_from_the_hosts_and_touches_none(store: Store) -> None:
     looked = plan_with(EVERYTHING, store, FakeFleet(away=("web3",)))
     assert plan_with(EVERYTHING, store, None) == looked
@@ -180,7 +190,7 @@ def test_documents_show_changes_extras_reboot_and_what_waits(store: Store) -> No
     assert rows["web0"]["what"] == "+libssl3 3.0.1 -> 3.0.2, openssl 3.0.1 -> 3.0.2"
     assert rows["web1"]["what"] == "unreachable: tcp-refused: web1: connection refused"
     text = "\n".join(document.footer)
-    assert "3 of 4 hosts change, 6 package changes (3 pulled in" in text
+    assert "changes on 3 of 4 hosts, 6 package changes (3 pulled in" in text
     assert "NOT APPROVED  6 updates on 3 hosts (pending 6)" in text
     assert "LEFT ALONE    1 host (unreachable 1)" in text
     assert "Next: patchctl apply plan.json" in text
@@ -219,7 +229,7 @@ def test_command_plans_from_stored_snapshots(project: Path) -> None:
     again = run("--policy", "policies/now.yaml", "--from-snapshots", "--check", "--out", "other.json")
     assert again.exit_code == 0, again.output
     assert not (project / "other.json").exists()
-    assert "2 of 2 hosts change" in again.stdout
+    assert "changes on 2 of 2 hosts" in again.stdout
 
 
 def test_command_explains_an_unknown_policy(project: Path) -> None:

@@ -339,6 +339,14 @@ def test_a_host_that_changes_ring_makes_the_plan_stale() -> None:
         check_fresh(plan, replace(policy, hosts="lost"), make_inventory(*hosts))
 
 
+def test_a_freeze_put_on_after_planning_makes_the_plan_stale() -> None:
+    cold = Host("h0", frozen=Freeze("audit"))
+    plan = plan_all(EVERYTHING, make_inventory(cold, Host("h1"), Host("h2")), {})
+    check_fresh(plan, EVERYTHING, make_inventory(Host("h0"), Host("h1"), Host("h2")))
+    with pytest.raises(PlanStaleError, match=r"1 host frozen since: h1$"):
+        check_fresh(plan, EVERYTHING, make_inventory(cold, replace(cold, name="h1"), Host("h2")))
+
+
 # -- fingerprint
 
 def test_fingerprint_differences_name_package_and_versions() -> None:
