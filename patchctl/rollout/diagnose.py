@@ -112,9 +112,8 @@ def _match_signature(
 
 def _fill(message: str, match: re.Match[str]) -> str:
     """Put the named groups into the message. Host text is a value here, never a format string."""
-    for name, value in match.groupdict().items():
-        message = message.replace("{" + name + "}", one_line(value or "unknown", 120))
-    return message
+    values = {name: one_line(value or "", 120) for name, value in match.groupdict().items()}
+    return re.sub(r"\{(\w+)\}", lambda found: values.get(found[1], found[0]), message)
 
 
 @lru_cache(maxsize=256)
