@@ -132,11 +132,11 @@ class InventoryReader:
 
 
 def inventory_files(folder: Path) -> list[Path]:
-    """Return what an inventory folder holds, by name: no hidden files, no variable folders, no leftovers."""
+    """Return what an inventory folder holds, by name: no hidden files, variable folders, leftovers or pipes."""
     return sorted(
         entry for entry in folder.iterdir()
         if not entry.name.startswith(".") and entry.name not in VARIABLE_FOLDERS
-        and not entry.name.endswith(SKIPPED_ENDINGS)
+        and not entry.name.endswith(SKIPPED_ENDINGS) and (entry.is_file() or entry.is_dir())
     )
 
 

@@ -92,34 +92,43 @@ class _Resolver:
     def group_depths(self) -> dict[str, int]:
         """Return each group's depth: the longest way from a top group. Cycles and unknown children are problems."""
         depths: dict[str, int] = {}
+        reached: dict[str, int] = {}
         groups = self.draft.groups
         for group in groups.values():
             for child, place in list(group.children.items()):
                 if child not in groups:
                     self.problem(place, "unknown-group", f"there is no group {child!r}", suggest(child, groups))
                     del group.children[child]
-        on_path: list[str] = []
-
-        def descend(name: str, depth: int) -> None:
-            if name in on_path:
-                place = groups[on_path[-1]].children[name]
-                way = " > ".join([*on_path[on_path.index(name) :], name])
-                self.problem(place, "group-cycle", f"a group cannot contain itself: {way}")
-                del groups[on_path[-1]].children[name]
-                return
-            if depths.get(name, -1) >= depth:
-                return
-            depths[name] = depth
-            on_path.append(name)
-            for child in list(groups[name].children):
-                descend(child, depth + 1)
-            on_path.pop()
-
-        contained = {child for group in groups.values() for child in group.children}
-        for name in [*(n for n in groups if n not in contained), *groups]:
-            if name not in depths:
-                descend(name, 1)
+        waiting = dict.fromkeys(groups, 0)
+        for group in groups.values():
+            for child in group.children:
+                waiting[child] += 1
+        while len(depths) < len(groups):
+            ready = [name for name, count in waiting.items() if count == 0 and name not in depths]
+            if not ready:
+                self.break_cycle(waiting, depths)
+                continue
+            for name in ready:
+                depths[name] = reached.get(name, 0) + 1
+                for child in groups[name].children:
+                    waiting[child] -= 1
+                    reached[child] = max(reached.get(child, 0), depths[name])
         return depths
+
+    def break_cycle(self, waiting: dict[str, int], depths: Mapping[str, int]) -> None:
+        """Report one cycle among the groups without a depth, and take its last link out."""
+        groups = self.draft.groups
+        parents = {child: name for name in groups if name not in depths for child in groups[name].children}
+        way = [next(name for name in groups if name not in depths)]
+        while parents[way[-1]] not in way:
+            way.append(parents[way[-1]])
+        first = parents[way[-1]]
+        cycle = [*way[way.index(first) :], first][::-1]
+        parent, child = cycle[-2], cycle[-1]
+        self.problem(groups[parent].children[child], "group-cycle",
+                     f"a group cannot contain itself: {' > '.join(cycle)}")
+        del groups[parent].children[child]
+        waiting[child] -= 1
 
     def all_groups(self, direct: frozenset[str]) -> tuple[str, ...]:
         """Return a host's groups, weakest first: by depth, priority, name."""

@@ -12,6 +12,7 @@ from patchctl.model.errors import Problem
 from patchctl.model.text import one_line, strip_control
 
 LINE_LIMIT = 240
+MANY_WORDS = 500
 # The value behind a key that names a secret is masked in excerpts; references (env:, file: ...) may be shown.
 _SECRET = re.compile(
     r"""(?ix) (?P<key> [\w-]* (?:password|passwd|passphrase|secret|token|api_?key|_pass) ['"]? \s* [:=] \s* )
@@ -27,13 +28,16 @@ class Findings:
     def __init__(self) -> None:
         self.problems: list[Problem] = []
         self.notes: list[Problem] = []
+        self._seen: set[Problem] = set()
 
     def add(self, problem: Problem) -> None:
-        if problem not in self.problems:
+        if problem not in self._seen:
+            self._seen.add(problem)
             self.problems.append(problem)
 
     def note(self, problem: Problem) -> None:
-        if problem not in self.notes:
+        if problem not in self._seen:
+            self._seen.add(problem)
             self.notes.append(problem)
 
     def sorted(self) -> tuple[Problem, ...]:
@@ -92,7 +96,9 @@ def _excerpt(line: str, column: int) -> tuple[str, int]:
 def suggest(word: str, known: Iterable[str]) -> str:
     """Return a hint with the nearest known words: "did you mean 'web'?", or a short list of what there is."""
     words = sorted(set(known))
-    near = difflib.get_close_matches(word, words, n=1, cutoff=0.6)
+    # Comparing is slow: among very many words only those that begin alike are looked at.
+    alike = words if len(words) <= MANY_WORDS else [w for w in words if w[:2] == word[:2]]
+    near = difflib.get_close_matches(word, alike, n=1, cutoff=0.6)
     if not near:
         folded = {w.casefold(): w for w in words}
         near = [folded[word.casefold()]] if word.casefold() in folded else []
