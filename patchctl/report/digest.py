@@ -140,9 +140,10 @@ def count_states(hosts: Iterable[HostDigest]) -> tuple[tuple[str, int], ...]:
 def exit_code_for(document: Mapping[str, Any]) -> int:
     """Return the exit code for a `rollout status` document, the gravest of several (DESIGN.md's order).
 
-    5 failed, rolled back, in doubt or interrupted hosts; 4 unreachable or blocked; 6 halted; 7 the window closed or
-    somebody paused it; 3 something is left to do (pending, skipped, reboot pending). Frozen hosts are meant to be left
-    alone and count as nothing. Hosts of a rollout that still runs are not held against it for being unfinished.
+    13 every host refused by its host key; 5 failed, rolled back, in doubt or interrupted hosts; 4 unreachable or
+    blocked; 6 halted; 7 the window closed or somebody paused it; 3 something is left to do (pending, skipped, reboot
+    pending). Frozen hosts are meant to be left alone and count as nothing. Hosts of a rollout that still runs are not
+    held against it for being unfinished.
     """
     state = str(document.get("state", "planned"))
     over = state in ("completed", "halted", "aborted")
@@ -151,6 +152,9 @@ def exit_code_for(document: Mapping[str, Any]) -> int:
         code = _CODE_OF_STATE.get(str(host.get("state")), 0)
         if code != 3 or over:
             codes.add(code)
+    signatures = [str((host.get("diagnosis") or {}).get("signature", "")) for host in document.get("hosts", ())]
+    if signatures and all(signature.startswith("host-key") for signature in signatures):
+        codes.add(13)
     return worst_exit(codes)
 
 

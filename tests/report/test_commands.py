@@ -16,6 +16,7 @@ import time
 from pathlib import Path
 from types import SimpleNamespace
 
+import jsonschema
 import pytest
 
 from patchctl.cli.failure import report_failure
@@ -249,3 +250,30 @@ def test_state_upgrade_and_size_and_unlock(project):
     assert data["rows"]["plans"] == 2
     assert data["total_bytes"] > 10_000
     assert "nobody holds" in patchctl(project, "state", "unlock", "apply", "--reason", "x", code=2).stderr
+
+
+@pytest.mark.parametrize(
+    ("schema", "argv"),
+    [
+        ("report-files", ("report", "2026-11-monthly")), ("audit", ("audit", "verify")), ("status", ("status",)),
+        ("history", ("history", "web01", "--since", "900w")),
+    ],
+)  # fmt: skip
+def test_json_output_keeps_to_its_schema(project, schema, argv):
+    data = json.loads(patchctl(project, *argv, "-o", "json").stdout)
+    check_schema(schema, data)
+
+
+def test_the_json_report_keeps_to_its_schema(project):
+    patchctl(project, "report", "2026-11-monthly")
+    data = json.loads((project / "reports" / "2026-11-monthly" / "report.json").read_bytes())
+    check_schema("report", data)
+    del data["hosts"][0]["state"]
+    with pytest.raises(jsonschema.ValidationError):
+        check_schema("report", data)
+
+
+def check_schema(name, data):
+    schema = json.loads((Path(__file__).parents[2] / "docs" / "schemas" / f"{name}.json").read_bytes())
+    jsonschema.Draft202012Validator.check_schema(schema)
+    jsonschema.validate(data, schema, cls=jsonschema.Draft202012Validator)

@@ -108,6 +108,14 @@ def test_exit_codes(given, code):
     assert exit_code_for(given) == code
 
 
+def test_one_changed_host_key_is_that_hosts_failure_but_all_are_a_trust_failure():
+    given = document("completed", "unreachable", "unreachable")
+    given["hosts"][0]["diagnosis"] = {"signature": "host-key-changed"}
+    assert exit_code_for(given) == 4
+    given["hosts"][1]["diagnosis"] = {"signature": "host-key-unknown"}
+    assert exit_code_for(given) == 13
+
+
 def test_the_gravest_of_two_codes_is_told_in_the_documented_order():
     order = [130, 143, 1, 13, 11, 2, 10, 7, 6, 12, 5, 4, 3, 0]
     for first, second in itertools.combinations(order, 2):
