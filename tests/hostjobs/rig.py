@@ -61,7 +61,7 @@ class Rig:
     def plan_for(
         self, names: Sequence[str], *, health: tuple[HealthCheck, ...] = (), packages: Sequence[str] = ()
     ) -> None:
-        """Plan the packages' pending updates (and what they pull in) on these hosts, and take the plan as ours."""
+        """Plan these packages' pending updates on these hosts (none = all of them), and take the plan as ours."""
         plans: dict[str, HostPlan] = {}
         artefacts = {}
         for name in names:
@@ -71,9 +71,9 @@ class Rig:
             files = {(a.package, a.version): a for a in facts.artefacts}
             changes = tuple(
                 Change(u.package, u.arch, u.installed, u.candidate, files[u.package, u.candidate].sha256, u.origin)
-                for u in facts.pending() or () if u.package in packages
+                for u in facts.pending() or () if u.package in packages or not packages
             )
-            assert {c.package for c in changes} == set(packages)
+            assert {c.package for c in changes} >= set(packages)
             artefacts.update({a.sha256: a for a in facts.artefacts if a.sha256 in {c.sha256 for c in changes}})
             plans[name] = HostPlan(
                 name, "all", 0, "apt", changes, health=health, fingerprint=planned_fingerprint(changes))

@@ -5,10 +5,12 @@ from __future__ import annotations
 import os
 import signal
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
+from patchctl.model.hosts import HealthCheck
 from tests.hostjobs.rig import Rig, apt_runs, installs
 from tests.lab import Lab, LabHost
 
@@ -53,6 +55,22 @@ def test_a_package_that_ends_every_ssh_session(rig: Rig, host: LabHost) -> None:
     done = rig.poll_until_over(host.name)
     assert (done.result, done.data["rc"]) == ("finished", 0)
     check_once(rig, host, "lab-sshcut")
+
+
+def test_everything_that_is_pending_sshd_and_systemd_included(rig: Rig, host: LabHost) -> None:
+    rig.plan_for([host.name], health=(HealthCheck("no_new_failed_units"), HealthCheck("unit", "ssh.service")))
+    packages = {change.package for change in rig.plan.hosts[host.name].changes}
+    assert "openssh-server" in packages
+    before = rig.job("preflight", host.name).data["health_before"]
+    done = rig.install(host.name)
+    assert done.data["rc"] == 0, done.data["log"]
+    assert {change["package"] for change in done.data["changes"]} == packages
+    verified = rig.job("verify", host.name, data={"health_before": before})
+    assert verified.result == "ok", verified
+    assert [row for row in host.upgradable() if row[0] in packages] == []
+    assert [installs(host, package) for package in sorted(packages)] == [1] * len(packages)
+    assert apt_runs(host) == 1
+    assert rig.job("cleanup", host.name).result == "ok"
 
 
 def test_the_link_cut_during_the_install(rig: Rig, host: LabHost) -> None:
@@ -116,7 +134,8 @@ def test_two_controllers_race_for_one_host(
     for rig in rigs:
         rig.plan_for([host.name], packages=["lab-service"])
         assert rig.job("stage", host.name).result == "ok"
-    results = sorted(rig.job("start", host.name).result for rig in rigs)
+    with ThreadPoolExecutor(2) as pool:
+        results = sorted(pool.map(lambda rig: rig.job("start", host.name).result, rigs))
     assert results == ["fenced", "started"]
     owner = next(rig for rig in rigs if rig.job("poll", host.name).result != "absent")
     assert owner.poll_until_over(host.name).data["rc"] == 0
