@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from patchctl.connect.contract import SecretResolver
 from patchctl.connect.endpoint import Endpoint
 from patchctl.connect.known_hosts import KnownHosts
+from patchctl.connect.refusals import Refusals
 from patchctl.model.hosts import Host
 
 
@@ -21,3 +22,4 @@ class Context:
     ssh_config: str = ""
     """Path of the ssh_config to use instead of the user's and the system's ("" = those)."""
     known_hosts_files: tuple[str, ...] = ()
+    refusals: Refusals = field(default_factory=Refusals)

@@ -94,7 +94,7 @@ def converse(shell: Shell, command: Command) -> Outcome:
     terminal = shell.terminal and become is not None
     while True:
         ascent = _ascent(become, terminal=terminal, streaming=command.stdin is not None)
-        pipe = shell.open(exec_line(ascent), terminal=terminal)
+        pipe = shell.open(exec_line(ascent), terminal=ascent.terminal)
         try:
             ready, stderr = _ascend(pipe, ascent, shell, deadlines, shell.patience or timeouts.connect)
             if ready.kind != "terminal":
@@ -176,7 +176,8 @@ def _deliver(
             pending = next(source, b"")
             if not pending:
                 feeding = False
-                pipe.close_input()
+                if not ascent.terminal:  # there it would hang up; the end marker serves
+                    pipe.close_input()
         if pending:
             taken = pipe.write(pending)
             pending = pending[taken:]

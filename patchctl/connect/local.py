@@ -34,19 +34,17 @@ class LocalSession:
         self.host = host
         self._context = context
         self._terminal = False
-        self._refused: PrivilegeError | None = None
 
     def run(self, command: Command) -> Result:
         """Run one command. Raise PrivilegeError when root was asked for and refused."""
-        if command.become and self._refused is not None:
-            error = self._refused
-            raise PrivilegeError(error.code, error.message, error.hint)
+        if command.become:
+            self._context.refusals.check_become(self.host.name)
         where, user = f"{self.host.name} (this machine)", getpass.getuser()
         shell = Shell(self.host, where, _start, self._context.secrets, user, self._terminal)
         try:
             outcome = converse(shell, command)
         except PrivilegeError as error:
-            self._refused = error
+            self._context.refusals.note_become(self.host.name, error)
             raise
         self._terminal = self._terminal or outcome.terminal
         if outcome.stray:

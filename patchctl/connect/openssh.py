@@ -52,14 +52,12 @@ class OpensshSession:
         self._endpoint = endpoint
         self._context = context
         self._terminal = False
-        self._refused: PrivilegeError | None = None
         self._argv = ssh_argv(host, endpoint, context)
 
     def run(self, command: Command) -> Result:
         """Connect and run one command. Raise HostError when it could not be started."""
-        if command.become and self._refused is not None:
-            error = self._refused
-            raise PrivilegeError(error.code, error.message, error.hint)
+        if command.become:
+            self._context.refusals.check_become(self.host.name)
         endpoint = self._endpoint
         shell = Shell(
             self.host, endpoint.where, self._start, self._context.secrets, endpoint.user, self._terminal,
@@ -68,7 +66,7 @@ class OpensshSession:
         try:
             outcome = converse(shell, command)
         except PrivilegeError as error:
-            self._refused = error
+            self._context.refusals.note_become(self.host.name, error)
             raise
         self._terminal = self._terminal or outcome.terminal
         if outcome.stray:

@@ -32,6 +32,7 @@ _TAIL = 64 * 1024
 # csh expands ! even inside single quotes, fish reads \ there, and no shell can hold ' or a newline in csh's.
 _UNSAFE = re.compile(r"['!\\\n\r\0]")
 _ENVIRONMENT = f'env -i "PATH={PATH}" "HOME=$HOME" "USER=$USER" "LOGNAME=$LOGNAME" LC_ALL=C TERM=dumb "$@"'
+_EXPIRED = re.compile(r"(?i)password has expired|password change required|account (?:has )?expired")
 _ANY_PROMPT = re.compile(rb"(?i)(?:pass(?:word|phrase|code)|passwor[td]|kennwort|mot de passe)[^\n]{0,80}: ?$")
 
 
@@ -107,7 +108,7 @@ def _inner(ascent: Ascent) -> str:
         hello += f"echo {ready} >&2; "
     if not ascent.streaming:
         return hello + (
-            f's=$(sed "/{ascent.marker}/q"); case $s in *"{ascent.marker}") eval "$s";; *) exit 97;; esac'
+            f's=$(sed "/{ascent.marker}/q"); case $s in *"{ascent.marker}") eval "$s" </dev/null;; *) exit 97;; esac'
         )
     # `read` takes no byte beyond its line from a pipe (POSIX), so the rest of the input is left to the script.
     return hello + (
@@ -164,7 +165,7 @@ class Escalation:
                 "output-too-large", f"{self._where}: more than {CHATTER_LIMIT // 2**20} MB before the shell was ready",
                 "look at the start files of the login shell",
             )
-        if self._ascent.method == "none":
+        if self._ascent.method == "none" or not self._logged_in:
             return None
         if not self._ascent.terminal and self._needs_terminal():
             return Step("terminal")
@@ -174,6 +175,11 @@ class Escalation:
     def end(self, status: int | None) -> NoReturn:
         """The command ended without a ready line: raise the HostError that says why."""
         said = one_line(decode(self._said())[-600:])
+        if not self.logged_in and _EXPIRED.search(said):
+            raise LoginError(
+                "password-expired", f"{self._where}: the login user's password or account has expired: {said}",
+                "renew it on the host (chage, passwd)",
+            )
         if not self.logged_in:
             raise LoginError(
                 "login-shell",

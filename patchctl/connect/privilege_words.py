@@ -54,7 +54,7 @@ _REFUSALS = (
         r"sorry, try again|incorrect password attempt|authentication failure|doas: authentication failed|"
         r"incorrect authentication attempt|su: authentication failure|maximum \d+ incorrect",
         "password-wrong", "the password was refused; it was sent once and is not tried again in this run",
-        "correct the become password's source",
+        "correct the become password's source; if it is right, the account may be locked: faillock --user USER",
     ),
     _refusal(
         r"(?:env|exec).*(?:sudo|su|doas)\W.*(?:no such file|not found|permission denied)|(?:sudo|su|doas): not found",

@@ -72,10 +72,18 @@ class ParamikoTransport:
         known = self._context.known_hosts(endpoint)
         algorithms = known.algorithms(endpoint.known_as, endpoint.port)
         transport = start_transport(sock, endpoint, algorithms, deadline)
+        login = Login(endpoint, self._context.secrets, self._load)
         try:
             verify_host_key(transport, endpoint, known)
             transport.auth_timeout = deadline.left()
-            Login(endpoint, self._context.secrets, self._load).log_in(transport)
+            if endpoint.password is not None:
+                self._context.refusals.check_login(endpoint.where)
+            login.log_in(transport)
+        except LoginError as error:
+            transport.close()
+            if login.password_sent:
+                self._context.refusals.note_login(endpoint.where, error)
+            raise
         except paramiko.SSHException as error:
             transport.close()
             raise LoginError("auth-failed", f"{endpoint.where}: {error}", "see the host's sshd log") from error
@@ -94,17 +102,16 @@ class ParamikoSession:
         self._transport = transport
         self._context = context
         self._terminal = False
-        self._refused: PrivilegeError | None = None
 
     def run(self, command: Command) -> Result:
         """Run one command. Raise HostError when it could not be started."""
-        if command.become and self._refused is not None:
-            raise _again(self._refused)  # a wrong password is never sent a second time
+        if command.become:
+            self._context.refusals.check_become(self.host.name)
         shell = self._shell()
         try:
             outcome = converse(shell, command)
         except PrivilegeError as error:
-            self._refused = error
+            self._context.refusals.note_become(self.host.name, error)
             raise
         self._terminal = self._terminal or outcome.terminal
         if outcome.stray and self._transport.is_active():
