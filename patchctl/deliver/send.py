@@ -48,21 +48,38 @@ stage </dev/null
     return {line.rpartition(" ")[2] for line in lines if line.startswith(f"{nonce} have ")}
 
 
-def send_artefact(run: RunOnHost, directory: str, artefact: Artefact, cache: ArtefactCache, nonce: str) -> None:
-    """Send one artefact; it appears under its name only after the host itself found the right hash.
+def send_artefacts(
+    run: RunOnHost, directory: str, artefacts: Sequence[Artefact], cache: ArtefactCache, nonce: str
+) -> dict[str, ArtefactError]:
+    """Send artefacts from the cache; each appears under its name only after the host itself found the right hash.
 
-    Raise ArtefactError when the cache does not have it, the host has no room or the hash differs.
+    Return the errors by SHA-256: not in the cache, no room on the host, another hash.
     """
-    name = file_name(artefact)
-    part = quote_sh(f"{directory}/{name}.part")
-    run(f"dd of={part} bs=65536", cache.read(artefact.sha256), _BLOCK)
-    output = run(f"""sum=$(sha256sum < {part})
-sync {part} 2>/dev/null || sync
-[ "${{sum%% *}}" = {artefact.sha256} ] && mv -f {part} {quote_sh(f"{directory}/{name}")} && printf '\\n{nonce} have\\n'
-[ ! -e {part} ] || rm -f {part}
-""", None, _BLOCK)
-    if f"{nonce} have" not in decode(output).splitlines():
-        raise ArtefactError("artefact-not-staged", f"{name} did not arrive whole", "check the host's free space")
+    errors: dict[str, ArtefactError] = {}
+    sent: list[Artefact] = []
+    for artefact in artefacts:
+        try:
+            part = quote_sh(f"{directory}/{file_name(artefact)}.part")
+            run(f"dd of={part} bs=65536", cache.read(artefact.sha256), _BLOCK)
+            sent.append(artefact)
+        except ArtefactError as error:
+            errors[artefact.sha256] = error
+    checks = "\n".join(f"check {artefact.sha256} {quote_sh(file_name(artefact))}" for artefact in sent)
+    output = run(f"""check() {{
+    sum=$(sha256sum < "$2.part" 2>/dev/null)
+    [ "${{sum%% *}}" = "$1" ] && {{ sync "$2.part" 2>/dev/null || sync; }} && mv -f "$2.part" "$2" &&
+        printf '\\n{nonce} have %s\\n' "$1"
+}}
+cd {quote_sh(directory)} && {{
+{checks}
+rm -f ./*.part; }}
+""", None, _BLOCK) if sent else b""
+    arrived = {line.rpartition(" ")[2] for line in decode(output).splitlines() if line.startswith(f"{nonce} have ")}
+    for artefact in sent:
+        if artefact.sha256 not in arrived:
+            errors[artefact.sha256] = ArtefactError(
+                "artefact-not-staged", f"{artefact.filename} did not arrive whole", "check the host's free space")
+    return errors
 
 
 def read_back(run: RunOnHost, directory: str, artefact: Artefact, nonce: str) -> Iterator[bytes]:

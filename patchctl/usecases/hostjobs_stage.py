@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from patchctl.deliver.cache import ArtefactError
 from patchctl.deliver.fetch import Fetcher
-from patchctl.deliver.send import list_staged, read_back, send_artefact
+from patchctl.deliver.send import list_staged, read_back, send_artefacts
 from patchctl.model.facts import Artefact
 from patchctl.model.plan import HostPlan, Plan
 from patchctl.model.text import one_line
@@ -66,23 +66,25 @@ def stage_artefacts(
         run(platform.download_script(wanted, directory), None, 4 * 1024 * 1024)
         # What the script says is a claim; the hashes are looked at again.
         have = list_staged(run, directory, artefacts, nonce)
-    delivered: list[str] = []
     missing: dict[str, ArtefactError] = {}
     not_kept: list[str] = []
+    to_send: list[Artefact] = []
     for artefact in artefacts:
-        if artefact.sha256 in have:
-            # Kept for later rings: by then the mirror may have moved on.
-            try:
-                fetcher.fetch(artefact, lambda wanted: read_back(run, directory, wanted, nonce))
-            except ArtefactError as error:
-                not_kept.append(error.message)
-            continue
         try:
-            fetcher.fetch(artefact)
-            send_artefact(run, directory, artefact, fetcher.cache, nonce)
-            delivered.append(artefact.sha256)
+            if artefact.sha256 in have:
+                # Kept for later rings: by then the mirror may have moved on.
+                fetcher.fetch(artefact, lambda wanted: read_back(run, directory, wanted, nonce))
+            else:
+                fetcher.fetch(artefact)
+                to_send.append(artefact)
         except ArtefactError as error:
-            missing[artefact.sha256] = error
+            if artefact.sha256 in have:
+                not_kept.append(error.message)
+            else:
+                missing[artefact.sha256] = error
+    errors = send_artefacts(run, directory, to_send, fetcher.cache, nonce)
+    missing.update(errors)
+    delivered = [artefact.sha256 for artefact in to_send if artefact.sha256 not in errors]
     return Staged(
         tuple(a.sha256 for a in artefacts if a.sha256 not in missing), tuple(delivered),
         sum(a.size for a in artefacts), missing, tuple(not_kept),

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from patchctl.deliver.cache import ArtefactCache, ArtefactError
-from patchctl.deliver.send import list_staged, read_back, send_artefact
+from patchctl.deliver.send import list_staged, read_back, send_artefacts
 from patchctl.model.facts import Artefact
 
 NONCE = "ab" * 16
@@ -37,8 +37,7 @@ def test_files_are_sent_found_and_read_back(tmp_path: Path) -> None:
     empty = artefact(cache, b"", "empty.deb")
     assert list_staged(on_host, str(directory), [big, empty], NONCE) == set()
     assert directory.stat().st_mode & 0o777 == 0o700
-    for one in (big, empty):
-        send_artefact(on_host, str(directory), one, cache, NONCE)
+    assert send_artefacts(on_host, str(directory), [big, empty], cache, NONCE) == {}
     assert list_staged(on_host, str(directory), [big, empty], NONCE) == {big.sha256, empty.sha256}
     for one in (big, empty):
         assert hashlib.sha256(b"".join(read_back(on_host, str(directory), one, NONCE))).hexdigest() == one.sha256
@@ -53,8 +52,11 @@ def test_a_cut_transfer_leaves_no_file_under_the_name(tmp_path: Path) -> None:
         return on_host(script, [b"x" * 10] if stdin is not None else None, cap)
 
     list_staged(on_host, str(tmp_path / "stage"), [one], NONCE)
-    with pytest.raises(ArtefactError, match="did not arrive whole"):
-        send_artefact(cutting, str(tmp_path / "stage"), one, cache, NONCE)
+    errors = send_artefacts(cutting, str(tmp_path / "stage"), [one], cache, NONCE)
+    assert [error.code for error in errors.values()] == ["artefact-not-staged"]
+    cache.path(one.sha256).unlink()
+    errors = send_artefacts(on_host, str(tmp_path / "stage"), [one], cache, NONCE)
+    assert [error.code for error in errors.values()] == ["artefact-missing"]
     assert list((tmp_path / "stage").iterdir()) == []
     (tmp_path / "stage" / "left.deb.part").write_text("")
     list_staged(on_host, str(tmp_path / "stage"), [one], NONCE)
