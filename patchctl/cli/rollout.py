@@ -64,13 +64,13 @@ def status(rollout: str | None, state: str | None, output: str, quiet: bool, ver
 @quiet_options
 def watch(rollout: str | None, state: str | None, quiet: bool, verbose: int) -> None:
     """Follow a rollout that runs elsewhere, until it is over or nothing is at work. Ctrl-C leaves; it goes on."""
-    from patchctl.cli.interrupt import SignalInterrupt
+    from patchctl.cli.interrupts import catch_signals
     from patchctl.cli.progress import make_observer
     from patchctl.usecases.rollouts import find_rollout
     from patchctl.usecases.watch import watch_rollout
 
     settings = _settings({"state": state})
-    with _read(settings) as store, SignalInterrupt() as interrupt:
+    with _read(settings) as store, catch_signals() as interrupt:
         observer = make_observer(quiet, verbose, steps=True)
         found = watch_rollout(store, find_rollout(store, rollout), observer, interrupt, time.sleep)
         if not quiet:
@@ -203,25 +203,28 @@ def tick(rollout: str | None, state: str | None, **flags: Any) -> None:
 
 
 def _carry_on(settings: Settings, store: Store, name: str, flags: Mapping[str, Any], *, once: bool) -> None:
-    """Run the loop and leave with the code that its end asks for."""
+    """Run the loop, write the report once it stands still, and leave with the code that its end asks for."""
     from patchctl.cli.actor import current_actor
-    from patchctl.cli.interrupt import SignalInterrupt
+    from patchctl.cli.apply import finish
+    from patchctl.cli.interrupts import catch_signals
     from patchctl.cli.progress import make_observer
     from patchctl.cli.visiting import prompt_for_secret
+    from patchctl.rollout.state import RUNNING
     from patchctl.usecases.clock import SystemClock
     from patchctl.usecases.controller import run_rollout
+    from patchctl.usecases.rollouts import load_state
 
-    verb = "tick" if once else "resume"
-    with SignalInterrupt() as interrupt:
+    verb, quiet = "tick" if once else "resume", flags["quiet"]
+    before = load_state(store, name).seq
+    with catch_signals() as interrupt:
         found = run_rollout(
             settings, name, store=store, clock=SystemClock(), interrupt=interrupt, actor=current_actor(),
-            observer=make_observer(flags["quiet"], flags["verbose"], steps=True), once=once,
+            observer=make_observer(quiet, flags["verbose"], steps=True), once=once,
             command=f"patchctl rollout {verb} {name}", prompt=None if once else prompt_for_secret(),
         )
-    if not flags["quiet"] and not once:
-        for line in _footer(found, time.time()):
-            click.echo(line, err=True)
-    code = interrupt.exit_code or (0 if once and found.status == "running" else _exit_code(found))
+        if once and (found.status == RUNNING or found.seq == before):
+            raise click.exceptions.Exit(interrupt.exit_code)
+        code = finish(name, settings, store, current_actor(), interrupt.exit_code, output="table", quiet=quiet)
     raise click.exceptions.Exit(code)
 
 
