@@ -57,6 +57,7 @@ if [ MODE = always ] || { [ MODE = auto ] && [ $((pc_now - pc_old)) -gt LIMIT ];
     trap 'rm -rf "$pc_work"' EXIT
     mkdir -p "$pc_work/lists/partial" "$pc_work/cache/archives/partial" && chmod 755 "$pc_work" "$pc_work/lists"
     chown _apt "$pc_work/lists/partial" 2>/dev/null
+    mkdir -m 1777 "$pc_work/tmp" && export TMPDIR="$pc_work/tmp"  # signatures are checked there; /tmp may be full
     for pc_file in "$pc_lists"/*_*; do [ -f "$pc_file" ] && ln -s "$pc_file" "$pc_work/lists/"; done
     # Hooks and further indexes of other programs are not ours to trigger. A file given with -c is read last.
     printf '%s\n' '#clear APT::Update;' '#clear Acquire::IndexTargets::deb;' '#clear Acquire::IndexTargets::deb-src;' \

@@ -151,7 +151,7 @@ for pc_name in $pc_holds; do
   echo "patchctl: hold-lost $pc_name"
   apt-mark hold "$pc_name"
 done
-find /etc \\( -name '*.dpkg-dist' -o -name '*.ucf-dist' \\) -newer started 2>/dev/null |
+find /etc \\( -name '*.dpkg-dist' -o -name '*.ucf-dist' \\) -cnewer started 2>/dev/null |
   sed -e 's/^/patchctl: conffile /' -e 's/\\.dpkg-dist$//' -e 's/\\.ucf-dist$//'
 exit "$pc_rc"
 """
