@@ -9,7 +9,7 @@ from patchctl.model.facts import Artefact
 from patchctl.model.hosts import HealthCheck
 from patchctl.model.policy import Limits, Notify
 
-PLAN_SCHEMA = "patchctl/plan/1"
+PLAN_SCHEMA = "patchctl/plan-file/1"
 
 
 @dataclass(frozen=True, slots=True)

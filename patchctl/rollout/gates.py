@@ -134,7 +134,7 @@ def approvers(state: RolloutState, ring: RingProgress, wanted: str) -> tuple[str
 def check_window(state: RolloutState, index: int, now: float) -> Gate:
     """Say whether a host of ring `index` may be begun at `now`, and when the next chance comes."""
     ring, plan = state.plan.rings[index], state.plan
-    if not ring.windows or state.windows_overridden:
+    if state.windows_overridden or not (ring.windows or plan.blackout):
         return OPEN
     for begin, end in openings(parse_window(ring.windows), plan.blackout, plan.timezone, now):
         cutoff = end - window_cutoff(begin, end, plan.limits.host_time)

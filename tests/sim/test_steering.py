@@ -62,6 +62,15 @@ def test_nothing_starts_outside_its_rings_window_and_work_under_way_is_not_cut_o
     assert len({hour.day for hour in hours}) == 2, "what did not fit waits for the next day"
 
 
+def test_a_blackout_holds_for_rings_without_a_window_too() -> None:
+    run = rollout(names(3))
+    today = datetime.fromtimestamp(START, UTC).date().isoformat()
+    run.plan = replace(run.plan, rings=one_ring(run.plan), blackout=(f"{today}/{today}",))
+    state = run.finish()
+    assert set(states(state).values()) == {"succeeded"}
+    assert {datetime.fromtimestamp(at, UTC).date().isoformat() for at in starts(run)}.isdisjoint({today})
+
+
 def test_a_retry_waits_for_the_window_too() -> None:
     run = rollout(names(2), {"h02": Scenario(install=1000.0, failures=1, failure_log=LOCKED)})
     run.plan = replace(run.plan, rings=one_ring(run.plan, windows="daily 22:00 20m"))
