@@ -129,7 +129,7 @@ class SiteSection(Settings):
 
     forks: Whole | None = None
     timeout_factor: Factor | None = None
-    relays: Texts | None = Field(default=None, description="accepted, without effect yet")
+    relays: Texts | None = Field(default=None, description="hosts that pass bundles on; patched last")
     bandwidth: Bandwidth | None = Field(default=None, description="accepted, without effect yet")
 
 
@@ -157,7 +157,7 @@ class GroupSection(Settings):
     hosts: Hosts | None = None
     groups: list[Name] | None = None
     max_down: Whole | None = Field(default=None, description="members that may be down at once, across all rollouts")
-    relays: Texts | None = Field(default=None, description="accepted, without effect yet")
+    relays: Texts | None = Field(default=None, description="hosts that pass bundles on; patched last")
     bandwidth: Bandwidth | None = Field(default=None, description="accepted, without effect yet")
 
 

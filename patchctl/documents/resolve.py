@@ -26,7 +26,7 @@ from patchctl.model.hosts import Group, HealthCheck, Host, Inventory, SecretRef,
 
 # What describes a site or a group rather than its hosts.
 _NOT_OF_HOSTS = ("forks", "timeout_factor", "max_down")
-WITHOUT_EFFECT = ("auth", "updates", "drain", "relays", "bandwidth")
+WITHOUT_EFFECT = ("auth", "updates", "drain", "bandwidth")
 
 
 @dataclass(frozen=True, slots=True)

@@ -51,7 +51,11 @@ def as_yaml(node: Any) -> str:
     return str(node)
 
 
-TOP = st.fixed_dictionaries({}, optional=dict.fromkeys(("import", "defaults", "sites", "groups", "hosts", "policy", "rings", "approve", "reject", "limits", "tests", "health", "notify", "baseline", "rules", "blackout", "timezone", "forks", "state", "all", "deadline", "junk"), VALUES))
+TOP_KEYS = (
+    "import", "defaults", "sites", "groups", "hosts", "policy", "rings", "approve", "reject", "limits", "tests",
+    "health", "notify", "baseline", "rules", "blackout", "timezone", "forks", "state", "all", "deadline", "junk",
+)
+TOP = st.fixed_dictionaries({}, optional=dict.fromkeys(TOP_KEYS, VALUES))
 
 
 @settings(max_examples=ROUNDS, deadline=None)
