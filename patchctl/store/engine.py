@@ -61,18 +61,16 @@ def _open_sqlite(url: str, *, writable: bool) -> sa.Engine:
     if writable:
         check_file_system(path, read_mountinfo())
         prepare_file(path)
-        target = f"file:{quote(str(path))}?mode=rw"
-    elif path.exists():
-        mode = "mode=ro" if Path(f"{path}-wal").exists() else "immutable=1"
-        target = f"file:{quote(str(path))}?{mode}"
-    else:
-        target = ":memory:"
-    pool = sa.StaticPool if target == ":memory:" else sa.QueuePool
-    engine = sa.create_engine(
-        "sqlite://",
-        creator=lambda: sqlite3.connect(target, uri=True, timeout=BUSY_SECONDS, check_same_thread=False),
-        poolclass=pool,
-    )
+    exists = path.exists()
+    # Each read of a read-only store opens the file anew, because how it must be opened changes with its -wal.
+    pool = sa.QueuePool if writable else sa.NullPool if exists else sa.StaticPool
+
+    def connect() -> sqlite3.Connection:
+        target = _sqlite_target(path, writable=writable) if exists else ":memory:"
+        return sqlite3.connect(target, uri=True, timeout=BUSY_SECONDS, check_same_thread=False)
+
+    options = {"max_overflow": -1} if writable else {}  # hundreds of host threads save snapshots at once
+    engine = sa.create_engine("sqlite://", creator=connect, poolclass=pool, **options)
 
     @sa.event.listens_for(engine, "connect")
     def configure(connection: Any, _record: Any) -> None:
@@ -94,9 +92,21 @@ def _open_sqlite(url: str, *, writable: bool) -> sa.Engine:
     return engine
 
 
+def _sqlite_target(path: Path, *, writable: bool) -> str:
+    """Return the URI to open a store with (sqlite.org/uri.html)."""
+    if writable:
+        mode = "mode=rw"
+    elif Path(f"{path}-wal").exists():
+        mode = "mode=ro"
+    else:
+        mode = "immutable=1"  # nobody has it open; plain read-only would leave a -wal and a -shm behind
+    return f"file:{quote(str(path))}?{mode}"
+
+
 def _open_postgresql(url: sa.URL) -> sa.Engine:
     try:
-        engine = sa.create_engine(url.set(drivername="postgresql+psycopg"), pool_pre_ping=True)
+        driver = url.set(drivername="postgresql+psycopg")
+        engine = sa.create_engine(driver, pool_pre_ping=True, max_overflow=20, pool_timeout=120)
     except ImportError as error:
         raise StoreError(
             "no-driver", "PostgreSQL needs psycopg", "run: pip install 'patchctl[postgresql]'"

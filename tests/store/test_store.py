@@ -230,6 +230,16 @@ def test_reading_only_sees_what_a_running_writer_committed(url):
             assert len(reader.records()) == 1
 
 
+def test_a_reader_opened_while_nobody_wrote_sees_what_is_written_later(url):
+    open_store(url).close()
+    with open_store(url, writable=False) as reader:
+        assert reader.records() == []
+        with open_store(url) as store:
+            store.record("ops", "trust", {})
+            assert len(reader.records()) == 1
+        assert len(reader.records()) == 1
+
+
 @pytest.mark.parametrize(
     ("bad", "code"),
     [
@@ -284,3 +294,26 @@ def test_secrets_of_a_run_never_reach_the_database_in_any_form(store, url):
         content = file.read_bytes()
         assert b"hunter2" not in content
         assert encoded.encode() not in content
+
+
+def test_a_hundred_threads_save_and_read_at_once(any_store):
+    failures = []
+    start = threading.Barrier(100)
+
+    def work(number: int) -> None:
+        start.wait()
+        try:
+            found = {"p": Evidence("p", "ok", f"shared {number % 3}"), "q": Evidence("q", "ok", f"own {number}")}
+            identity = any_store.save_snapshot(Snapshot(f"h{number}", float(number), found))
+            assert any_store.load_snapshot(identity).output("q") == f"own {number}"
+            any_store.journal.append([Event(f"r{number % 7}", number + 1, 1.0, "t", "k")])
+        except Exception as error:  # noqa: BLE001 - shown by the assertion below, in the test's own thread
+            failures.append(error)
+
+    threads = [threading.Thread(target=work, args=(n,)) for n in range(100)]
+    [thread.start() for thread in threads]
+    [thread.join() for thread in threads]
+    assert failures == []
+    assert len(any_store.latest_snapshots()) == 100
+    assert len(any_store.records()) == 100
+    assert any_store.verify_chain().ok
