@@ -136,14 +136,15 @@ def check_window(state: RolloutState, index: int, now: float) -> Gate:
     ring, plan = state.plan.rings[index], state.plan
     if state.windows_overridden or not (ring.windows or plan.blackout):
         return OPEN
+    what = f"window of ring {ring.name} ({ring.windows or 'any time but blackouts'})"
     for begin, end in openings(parse_window(ring.windows), plan.blackout, plan.timezone, now):
         cutoff = end - window_cutoff(begin, end, plan.limits.host_time)
         if now >= cutoff:
             continue
         if begin <= now:
             return OPEN
-        return Gate(False, f"window of ring {ring.name} ({ring.windows}) is closed", "window", begin)
-    return Gate(False, f"window of ring {ring.name} ({ring.windows}) never opens again", "window")
+        return Gate(False, f"{what} is closed", "window", begin)
+    return Gate(False, f"{what} never opens again", "window")
 
 
 def window_cutoff(begin: float, end: float, host_time: float) -> float:
