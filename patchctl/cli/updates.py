@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 COLUMNS = (
     Column("host", "HOST"),
     Column("package", "PACKAGE"),
-    Column("installed", "INSTALLED"),
+    Column("installed", "INSTALLED", wide=True),  # with both versions a row would not fit 80 columns
     Column("candidate", "CANDIDATE"),
     Column("kind", "SEC"),
     Column("approval", "APPROVAL"),
@@ -28,8 +28,6 @@ COLUMNS = (
     Column("first_seen", "FIRST SEEN", wide=True),
     Column("reason", "REASON", wide=True),
 )
-NARROW = 20
-"""Columns at most for a name or version in the plain table, so that it fits 80 columns."""
 
 
 @click.command("updates")
