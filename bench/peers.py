@@ -39,20 +39,20 @@ def version(name: str) -> str:
     return f"{PACKAGES[name]} {shown.strip()}"
 
 
-def pyinfra_command(lab: Lab, folder: Path) -> Sequence[object]:
-    """Write pyinfra's inventory and return its command line."""
+def pyinfra_command(lab: Lab, folder: Path, *operation: str) -> Sequence[object]:
+    """Write pyinfra's inventory and return its command line for an operation."""
     data = {"ssh_user": "ops", "ssh_key": str(lab.key), "ssh_port": lab.port, "ssh_strict_host_key_checking": "yes",
             "ssh_known_hosts_file": str(lab.known_hosts), "ssh_allow_agent": False, "ssh_look_for_keys": False}
     inventory = folder / "pyinfra_hosts.py"
     inventory.write_text(f"lab = {[(host.address, data) for host in lab.hosts]!r}\n")
-    return [environment("pyinfra") / "pyinfra", "-y", "--parallel", "50", inventory, "server.shell", f"commands={LIST}"]
+    return [environment("pyinfra") / "pyinfra", "-y", "--parallel", "50", inventory, *operation]
 
 
-def ansible_command(lab: Lab, folder: Path, settings: str) -> tuple[Sequence[object], dict[str, str]]:
-    """Write Ansible's inventory and settings; return its command line and environment."""
+def ansible_command(lab: Lab, folder: Path, settings: str, *task: object) -> tuple[Sequence[object], dict[str, str]]:
+    """Write Ansible's inventory and settings; return its command line for a task, and its environment."""
     inventory = folder / "ansible_hosts.ini"
     inventory.write_text(lab.inventory_ini())
     config = folder / f"ansible-{settings}.cfg"
     config.write_text(ANSIBLE[settings])
-    command = [environment("ansible") / "ansible", "-i", inventory, "all", "-m", "shell", "-a", LIST]
+    command = [environment("ansible") / "ansible", "-i", inventory, "all", *task]
     return command, {"ANSIBLE_CONFIG": str(config), "ANSIBLE_HOME": str(folder / "ansible")}
