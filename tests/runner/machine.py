@@ -72,7 +72,7 @@ class Machine:
     def start(self, payload: str, attempt: str = ATTEMPT, controller: Controller | None = None) -> Reply:
         return self.ask(Start(attempt, payload, f"cat '{self.root}/packages' 2>/dev/null"), controller)
 
-    def wait(self, attempt: str = ATTEMPT, seconds: float = 20) -> Reply:
+    def wait(self, attempt: str = ATTEMPT, seconds: float = 90) -> Reply:
         """Poll until the attempt no longer runs."""
         deadline = time.monotonic() + seconds
         while (reply := self.ask(Poll(attempt))).state == "running":

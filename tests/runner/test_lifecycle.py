@@ -168,7 +168,7 @@ def test_clean_up_removes_all_but_the_fence_and_what_still_runs(machine: Machine
 def test_an_attempt_of_an_earlier_boot_is_interrupted(machine: Machine) -> None:
     machine.start("sleep 30")
     begun = machine.base / "runs" / ATTEMPT / "begun"
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 60
     while not begun.is_symlink():
         assert time.monotonic() < deadline
         time.sleep(0.01)
@@ -198,7 +198,7 @@ def test_a_killed_runner_counts_as_running_while_its_payload_works(machine: Mach
     assert (reply.state, reply.get("reason")) == ("running", "its runner died, but processes of it still work")
     assert machine.start("true", SECOND, machine.controller(token=2)).get("code") == "busy"
     os.close(gate)
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 60
     while machine.ask(Poll(ATTEMPT)).state == "running":
         assert time.monotonic() < deadline
     assert machine.ask(Poll(ATTEMPT)).state == "interrupted"
@@ -232,7 +232,7 @@ def test_a_reboot_request_is_bound_to_the_boot_id(machine: Machine) -> None:
     assert machine.ask(Reboot(boot)).get("holder") == ATTEMPT
     machine.wait()
     assert machine.ask(Reboot(boot)).state == "requested"
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 60
     while not (machine.root / "systemctl").exists():
         assert time.monotonic() < deadline
         time.sleep(0.05)
