@@ -6,6 +6,7 @@ from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+from patchctl.documents.inventory_schema import TRANSPORTS
 from patchctl.documents.policies import PolicyDocument
 from patchctl.documents.policy_schema import ApprovalTest
 from patchctl.documents.source import Findings
@@ -185,6 +186,10 @@ def check_inventory(inventory: Inventory, now: float, findings: Findings) -> Non
             if secret is not None and secret.scheme == "plain":
                 findings.note(_host_note(secret.origin, "plain-secret", "a secret stands here in plain text",
                                          "encrypt it with ansible-vault, or give a reference in patchctl's form"))
+        if host.connection.transport not in TRANSPORTS:
+            findings.note(_host_note(host.origins.get("connection", ""), "unknown-connection",
+                                     f"host {name!r} cannot be reached: no connection {host.connection.transport!r}",
+                                     f"known: {', '.join(TRANSPORTS)}"))
         if name in inventory.groups:
             findings.note(_host_note("", "ambiguous-name", f"{name!r} is a host and a group",
                                      "patterns mean the group; rename one of the two"))

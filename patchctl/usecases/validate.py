@@ -75,10 +75,12 @@ def validate_project(
     inventory = _inventory(reader, plan.inventories) if plan.inventories else None
     policies: list[PolicyDocument] = []
     for path in plan.policies:
-        found = read_policy(path, reader.name(path), findings)
-        if found:
-            policies.append(found)
+        policy = read_policy(path, reader.name(path), findings)
+        if policy:
+            policies.append(policy)
     check_policies(policies, inventory, now, findings)
+    for found in policies:
+        _check_commands(found, settings.project, findings)
     for path in plan.baselines:
         read_baseline(path, reader.name(path), findings)
     if inventory is not None:
@@ -98,6 +100,16 @@ def _inventory(reader: InventoryReader, paths: Sequence[Path]) -> Inventory:
         reader.findings.add(Source(reader.name(paths[0])).problem(
             0, 0, "no-hosts", "the inventory has no hosts", "add some under groups: or hosts:"))
     return inventory
+
+
+def _check_commands(found: PolicyDocument, project: Path, findings: Findings) -> None:
+    """Note a command of notify that is not there: a halt at night must reach somebody. Nothing is run."""
+    notify = found.policy.notify
+    for key, command in (("halted", notify.halted), ("finished", notify.finished)):
+        is_path = bool(command) and "/" in command[0] and not command[0].startswith("mailto:")
+        if is_path and not (project / command[0]).is_file():
+            findings.note(found.document.problem(("notify", key), "missing-command", f"{command[0]} is not there",
+                                                 "paths are relative to the project folder"))
 
 
 def _whole_project(settings: Settings) -> _Plan:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
 
+import jsonschema
 import pytest
+import yaml
 from click.testing import CliRunner, Result
 
 from patchctl.cli.main import main
@@ -117,6 +120,27 @@ def test_config_show_tells_where_each_value_comes_from(folder: Path, monkeypatch
     assert rows["reports"] == {"key": "reports", "value": str(folder / "out"), "origin": "PATCHCTL_REPORTS"}
     assert rows["smtp"]["origin"] == "default"
     assert "pass show" not in rows["vault_password"]["value"]
+
+
+@pytest.mark.parametrize(("schema", "arguments"), [
+    ("validate", ["validate", "inventories", "broken.yaml"]), ("inventory-list", ["inventory", "list"]),
+    ("inventory-host", ["inventory", "show", "h1"]), ("config", ["config", "show"]),
+])
+def test_json_output_has_its_published_form(folder: Path, schema: str, arguments: list[str]) -> None:
+    (folder / "inventories").mkdir()
+    (folder / "inventories" / "i.yaml").write_text(
+        "groups: {g: {hosts: {h1: {frozen: x, intermittent: 1d, port: 22}, h2: }, drain: {run: x}}}\n")
+    (folder / "broken.yaml").write_text("policy: p\nstage: 1h\nhosts: nope\n")
+    published = json.loads((ROOT / "docs" / "schemas" / f"{schema}.json").read_text())
+    jsonschema.validate(json.loads(run(*arguments, "-o", "json").stdout), published)
+
+
+def test_the_hook_checks_the_whole_project() -> None:
+    hook, = yaml.safe_load((ROOT / ".pre-commit-hooks.yaml").read_text())
+    assert hook["entry"].split()[:2] == ["patchctl", "validate"]
+    assert hook["pass_filenames"] is False
+    for name in ("patchctl.yaml", "inventories/hosts", "policies/monthly.yaml", "baselines/x.yaml"):
+        assert re.search(hook["files"], name)
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])

@@ -98,6 +98,14 @@ def test_keys_without_effect_and_stale_freezes_are_notes(tmp_path: Path) -> None
         ("without-effect", 2), ("expired-freeze", 1), ("ambiguous-name", 0)}
 
 
+def test_commands_that_are_not_there_and_unknown_connections_are_notes(tmp_path: Path) -> None:
+    found = project(tmp_path, "policy: p\nnotify: {halted: ./hooks/page, finished: 'mailto:a@example.com'}\n",
+                    **{"inventories/hosts": "h ansible_connection=docker\n"})
+    assert found.ok
+    assert [(n.code, n.file, n.line) for n in found.notes] == [
+        ("missing-command", "policies/p.yaml", 2), ("unknown-connection", "inventories/hosts", 1)]
+
+
 def test_nothing_runs_and_nothing_is_decrypted(tmp_path: Path) -> None:
     mark = tmp_path / "mark"
     script = f"#!/bin/sh\ntouch {mark}\necho '{{}}'\n"
