@@ -258,6 +258,6 @@ def _ending(ascent: Ascent, pid: str) -> str:
     return (
         f'if grep -q {ascent.nonce} /proc/{pid}/cmdline 2>/dev/null; then read -r s </proc/{pid}/stat; '
         's=${s##*) }; set -- $s; '
-        'if [ "$3" -gt 1 ]; then kill -TERM -- "-$3"; sleep 1; kill -KILL -- "-$3"; fi; fi 2>/dev/null; true'
+        'if [ "$3" -gt 1 ]; then kill -TERM "-$3"; sleep 1; kill -KILL "-$3"; fi; fi 2>/dev/null; true'
     )
 

@@ -130,15 +130,15 @@ def _exchange_error(endpoint: Endpoint, error: Exception, deadline: Deadline) ->
             "connect-timeout", f"{endpoint.where}: no ssh session within {deadline.seconds:g} s",
             "the host accepts connections but does not answer: look at its load and memory",
         )
+    if any(word in said.lower() for word in ("banner", "protocol version", "incompatible version")):
+        return ConnectError(
+            "not-ssh", f"{endpoint.where}: this is not an ssh server, or it closed the connection at once ({said})",
+            "check the port; a server under load refuses new logins (MaxStartups), a firewall may cut them",
+        )
     if isinstance(error, IncompatiblePeer):
         return ConnectError(
             "kex-failed", f"{endpoint.where}: no common algorithms: {said}",
             "the server is too old for paramiko: set transport: openssh for this host",
-        )
-    if "banner" in said.lower() or "ssh version" in said.lower():
-        return ConnectError(
-            "not-ssh", f"{endpoint.where}: this is not an ssh server, or it closed the connection at once ({said})",
-            "check the port; a server under load refuses new logins (MaxStartups), a firewall may cut them",
         )
     if isinstance(error, EOFError | ConnectionError):
         return ConnectError(

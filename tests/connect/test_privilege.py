@@ -83,8 +83,7 @@ REFUSALS = [
     ("sudo", True, "Sorry, user ops may not run sudo on web01.\n", "sudo-denied"),
     ("sudo", True, "sudo: I'm sorry ops. I'm afraid I can't do that\n", "sudo-denied"),
     ("sudo", True, "The account is locked due to 3 failed logins.\n(10 minutes left to unlock)\n", "sudo-locked"),
-    ("sudo", True, "sudo: Account expired or PAM config lacks an \"account\" section for sudo, contact your "
-                   "administrator\n", "sudo-password-expired"),
+    ("sudo", True, "sudo: Account expired or PAM config lacks an \"account\" section for sudo\n", "sudo-password-expired"),
     ("sudo", True, "env: 'sudo': No such file or directory\n", "sudo-missing"),
     ("sudo", True, "sudo: /usr/bin/sudo must be owned by uid 0 and have the setuid bit set\n", "sudo-broken"),
     ("sudo", True, "sudo: The \"no new privileges\" flag is set, which prevents sudo from running as root.\n",
