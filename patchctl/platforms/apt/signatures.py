@@ -20,7 +20,7 @@ SIGNATURES: tuple[Signature, ...] = (
     ),
     Signature(
         "dpkg-lock-held", "package-manager",
-        r"(?:Could not get lock|Unable to (?:acquire the dpkg frontend )?lock) (?P<path>/\S+)",
+        r"(?:Could not get lock|Unable to (?:acquire the dpkg frontend )?lock)[^/]*(?P<path>/[^\s),]+)",
         "{path} is held by another process", transient=True, remedy="wait-for-lock",
     ),
     Signature(
