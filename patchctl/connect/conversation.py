@@ -128,8 +128,13 @@ def _ascend(
             if pipe.ended():
                 _explain(shell, escalation, pipe.status(), errors)
                 escalation.end(pipe.status())
-            if time.monotonic() >= latest or deadlines.passed():
+            if time.monotonic() >= latest:
                 escalation.stalled(patience)
+            if code := deadlines.passed():
+                raise HostTimeoutError(
+                    code, f"{shell.where}: {deadlines.explain(code)}, before the shell was ready",
+                    "the host may hang: look at its load, its memory and the file system of the home folder",
+                )
             continue
         if step.kind == "password":
             assert ascent.become is not None

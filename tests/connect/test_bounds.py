@@ -47,7 +47,7 @@ def run(start: StartServer, known: Path, user_key: Path) -> Iterator[Callable[..
 def test_silence_and_total_deadlines_end_the_command_and_its_children(
     run: Callable[..., Result], transport: str, tmp_path: Path
 ) -> None:
-    for settings, code in (({"silence": 1.0, "timeout": 20.0}, "silence-timeout"), ({"timeout": 1.0}, "total-timeout")):
+    for settings, code in (({"silence": 1.0, "timeout": 20.0}, "silence-timeout"), ({"timeout": 4.0}, "total-timeout")):
         mark = tmp_path / f"{transport}-{code}"
         script = f"echo begun; (while :; do echo $$ > {mark}; sleep 0.2; done) & wait"
         if code == "total-timeout":
@@ -56,7 +56,7 @@ def test_silence_and_total_deadlines_end_the_command_and_its_children(
         assert result.rc is None
         assert result.lost.startswith(f"{code}: ")
         assert result.stdout.startswith(b"begun\n")
-        assert result.seconds < 10
+        assert result.seconds < 15
         before = mark.stat().st_mtime_ns  # the loop that wrote it is gone: the whole process group was ended
         time.sleep(0.8)
         assert mark.stat().st_mtime_ns == before
@@ -247,7 +247,7 @@ def test_whatever_a_worker_raises_is_that_hosts_failure() -> None:
         raise {"a0": ZeroDivisionError("oops"), "a1": SystemExit(3), "a2": HostError("some-code", "said", "do"),
                "a3": MemoryError()}[host.name]
 
-    found = dict((host.name, outcome) for host, outcome in visit(hosts_of(a=4), work, 2))
+    found = {host.name: outcome for host, outcome in visit(hosts_of(a=4), work, 2)}
     assert {name: outcome.code for name, outcome in found.items() if isinstance(outcome, HostFailure)} == {
         "a0": "internal-error", "a1": "internal-error", "a2": "some-code", "a3": "internal-error"}
 
