@@ -182,7 +182,7 @@ def test_while_a_starter_lives_nobody_calls_its_attempt_off(tmp_path: Path) -> N
     gate = tmp_path / "gate"
     os.mkfifo(gate)
     real = shutil.which("mv")
-    machine.stub("mv", f"case $* in */runs/*) read go < {gate} ;; esac; exec {real} \"$@\"")
+    machine.stub("mv", f"case $* in */new.*) read go < {gate} ;; esac; exec {real} \"$@\"")
     asked = machine.launch(Start(ATTEMPT, machine.counting("one")))
     asked.send()
     handle = os.open(gate, os.O_WRONLY)  # the attempt is claimed now, and nothing of it begun
