@@ -48,6 +48,8 @@ if [ MODE = always ] || { [ MODE = auto ] && [ $((pc_now - pc_old)) -gt LIMIT ];
   pc_places="${TMPDIR:-/tmp} /var/tmp /dev/shm"
   [ "$(id -u)" = 0 ] && pc_places="/var/cache /var/lib /run"  # folders that only root can write to
   for pc_place in $pc_places; do
+    # A run that was cut off may have left its folder: nobody else's, and not one that is in use.
+    find "$pc_place" -maxdepth 1 -name 'patchctl-lists.??????' -user "$(id -u)" -mtime +0 -exec rm -rf {} + 2>/dev/null
     pc_work=$(mktemp -d "$pc_place/patchctl-lists.XXXXXX" 2>/dev/null) && break
   done
   if [ -z "$pc_work" ]; then

@@ -114,8 +114,6 @@ def _with_updates(
         facts = replace(facts, metadata_age=0.0)
     elif problem:
         return facts, f"refreshing the package lists failed: {problem}"
-    if sections.rc("upgrade") != 0:
-        return facts, sections.error("upgrade") or "apt could not work out an upgrade"
     if not any(x.startswith("present ") for x in sections.lines("targets")):
         return facts, "no package lists: no source is configured, or none was ever refreshed"
     if missing := missing_lists(sections):
@@ -124,6 +122,8 @@ def _with_updates(
         return facts, "the age of the package lists is unknown"
     if facts.metadata_age > MAX_AGE:
         return facts, f"package lists are {format_duration(facts.metadata_age)} old (limit 24h): use --refresh always"
+    if sections.rc("upgrade") != 0:
+        return facts, sections.error("upgrade") or "apt could not work out an upgrade"
     if facts.packages is None:
         return facts, "the installed packages are unknown"
     key = ("pending", output, snapshot.output("apt.packages"))
