@@ -149,13 +149,18 @@ def exit_code_for(document: Mapping[str, Any]) -> int:
     over = state in ("completed", "halted", "aborted")
     codes = {{"halted": 6, "paused": 7}.get(state, 0)}
     for host in document.get("hosts", ()):
-        code = _CODE_OF_STATE.get(str(host.get("state")), 0)
+        code = code_of_state(str(host.get("state")))
         if code != 3 or over:
             codes.add(code)
     signatures = [str((host.get("diagnosis") or {}).get("signature", "")) for host in document.get("hosts", ())]
     if signatures and all(signature.startswith("host-key") for signature in signatures):
         codes.add(13)
     return worst_exit(codes)
+
+
+def code_of_state(state: str) -> int:
+    """Return the exit code that a host in this state stands for, 0 for one that ended well or is meant to be left."""
+    return _CODE_OF_STATE.get(state, 0)
 
 
 def worst_exit(codes: Iterable[int]) -> int:

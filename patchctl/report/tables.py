@@ -113,6 +113,6 @@ def _csv_row(digest: RolloutDigest, host: HostDigest, change: ChangeLine | None)
     ended = "" if host.ended_at is None else f"{host.ended_at:.0f}"
     plan = host.plan
     return [
-        digest.rollout, host.host, plan.site, plan.ring, str(plan.wave + 1), host.state, *changed,
+        digest.rollout, host.host, plan.site, plan.ring, str(plan.wave or ""), host.state, *changed,
         str(host.attempts), host.reboot, ended, host.message,
     ]  # fmt: skip

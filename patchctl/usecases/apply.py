@@ -20,7 +20,7 @@ from patchctl.model.facts import Artefact
 from patchctl.model.hosts import Inventory
 from patchctl.model.plan import Plan
 from patchctl.model.ports import Observer
-from patchctl.model.rollout import UNREACHABLE
+from patchctl.report.digest import code_of_state, worst_exit
 from patchctl.rollout.plan import check_fresh
 from patchctl.rollout.state import ABORTED, COMPLETED
 from patchctl.store.database import Store
@@ -122,14 +122,10 @@ def is_over(store: Store, plan: Plan) -> bool:
 
 
 def exit_code_without_work(plan: Plan) -> int:
-    """Return the exit code when no host changes: 13 or 4 for hosts not asked, 5 for blocked ones, else 0."""
-    hosts = plan.hosts.values()
-    if plan.hosts and all(host.failure is not None and host.failure.status == "host-key" for host in hosts):
+    """Return the exit code when no host changes: as of a rollout that ended with these hosts skipped."""
+    if plan.hosts and all(h.failure is not None and h.failure.status == "host-key" for h in plan.hosts.values()):
         return 13
-    states = {host.skip_state for host in hosts if host.skip}
-    if UNREACHABLE in states:
-        return 4
-    return 5 if states - {"frozen"} else 0
+    return worst_exit(code_of_state(host.skip_state) for host in plan.hosts.values() if host.skip)
 
 
 def start_detached(rollout: str, settings: Settings, folder: Path) -> Path:
