@@ -43,6 +43,7 @@ def main() -> int:
     if reason := why_not():
         say(f"demo: {reason}")
         return 1
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that the hosts are taken down
     folder = Path(os.environ.get("DEMO_DIR", "/var/tmp/patchctl-demo"))
     keep = bool(os.environ.get("DEMO_KEEP"))
     lab: Lab | None = None

@@ -120,7 +120,8 @@ class Lab:
             self.save()
             for host in fresh:
                 host.boot()
-            self._each(fresh, LabHost.wait)
+            patience = 120 + 4 * len(fresh)
+            self._each(fresh, lambda host: host.wait(patience))
         except BaseException:
             self.down(*fresh)
             raise
