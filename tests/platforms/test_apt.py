@@ -25,7 +25,7 @@ The following packages have been kept back:
 The following upgrades have been deferred due to phasing:
    slow (1.0 => 1.1)
 The following packages will be REMOVED:
-   victim (1.0)
+   victim
 The following NEW packages will be installed:
    helper (3.0)
 The following packages will be upgraded:
@@ -43,7 +43,7 @@ Need to get 1 kB of archives.
 rc 0
 @@ why kept
 The following packages will be REMOVED:
-   other (1.0)
+   other*
 """
 
 

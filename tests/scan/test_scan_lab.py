@@ -120,7 +120,7 @@ def test_without_root_what_needs_it_is_unknown_with_the_reason(host: LabHost, pr
 
 
 def test_refreshing_never_touches_the_hosts_own_lists(host: LabHost, project: Callable[..., Project]) -> None:
-    listing = "find /var/lib/apt -printf '%p %s %T@ %C@\\n' | sort; ls /var/cache /var/lib /run /tmp /var/tmp"
+    listing = "find /var/lib/apt -printf '%p %s %T@ %C@\\n' | sort; find /var /run /tmp -name '*patchctl*'"
     # Lists whose content is not the repository's any more must be fetched anew, beside the host's own.
     host.exec("for f in /var/lib/apt/lists/*_Packages; do echo >>$f; done")
     host.fault("stale-lists")

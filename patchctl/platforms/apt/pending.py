@@ -21,7 +21,7 @@ _HEADINGS = {
     "The following held packages will be changed:": "",
 }
 _CHANGED = re.compile(r"   (\S+) \((\S+) => (\S+)\)")
-_ONE = re.compile(r"   (\S+?)\*? \((\S+)\)")
+_ONE = re.compile(r"   (\S+?)\*?(?: \((\S+)\))?")
 _URI = re.compile(r"'([^' ]+)' (\S+) (\d+) SHA256:([0-9a-f]{64})")
 _FILE = re.compile(r"([a-z0-9][a-z0-9+.-]*)_([A-Za-z0-9.+:~%-]+)_([a-z0-9-]+)\.deb")
 _DEPENDS = re.compile(r"(?:Depends|PreDepends|Conflicts|Breaks): (.+)")
@@ -163,7 +163,8 @@ def _read_listing(lines: Sequence[str]) -> _Listing:
         elif kind and (match := _CHANGED.fullmatch(line)):
             listing.entries.setdefault(kind, []).append((match[1], match[2], match[3]))
         elif kind and (match := _ONE.fullmatch(line)):
-            entry = (match[1], match[2], "") if kind == "removed" else (match[1], "", match[2])
+            version = match[2] or ""  # apt shows none for what would be removed
+            entry = (match[1], version, "") if kind == "removed" else (match[1], "", version)
             listing.entries.setdefault(kind, []).append(entry)
     return listing
 
