@@ -12,6 +12,8 @@ from patchctl.model.errors import Problem
 from patchctl.model.text import one_line, strip_control
 
 LINE_LIMIT = 240
+MASKED_LIMIT = 4000
+"""Longer lines are not shown: looking for secrets in them costs too much, and half a line could show one."""
 MANY_WORDS = 500
 # The value behind a key that names a secret is masked in excerpts; references (env:, file: ...) may be shown.
 _SECRET = re.compile(
@@ -42,7 +44,15 @@ class Findings:
 
     def sorted(self) -> tuple[Problem, ...]:
         """Return all problems by file, line and column."""
-        return tuple(sorted(self.problems, key=lambda p: (p.file, p.line, p.column, p.code)))
+        return _in_order(self.problems)
+
+    def sorted_notes(self) -> tuple[Problem, ...]:
+        """Return all notes by file, line and column."""
+        return _in_order(self.notes)
+
+
+def _in_order(problems: Iterable[Problem]) -> tuple[Problem, ...]:
+    return tuple(sorted(problems, key=lambda p: (p.file, p.line, p.column, p.code)))
 
 
 @dataclass(frozen=True)
@@ -60,7 +70,7 @@ class Source:
         """Return a Problem at a place (lines and columns start at 1; 0 = the file as a whole)."""
         excerpt = ""
         if 1 <= line <= len(self.lines):
-            excerpt, column = _excerpt(self.lines[line - 1], column)
+            excerpt = _excerpt(self.lines[line - 1], column)
         return Problem(self.name, line, column, code, one_line(message), one_line(hint), excerpt)
 
     def place(self, line: int, column: int) -> str:
@@ -84,13 +94,11 @@ def mask_secrets(line: str) -> str:
     return masked
 
 
-def _excerpt(line: str, column: int) -> tuple[str, int]:
-    """Return the line safe for a terminal and short enough, with the column moved along."""
-    safe = strip_control(mask_secrets(line).replace("\t", " "))
-    if len(safe) <= LINE_LIMIT:
-        return safe, column
-    start = max(0, min(column - 1 - LINE_LIMIT // 2, len(safe) - LINE_LIMIT))
-    return safe[start : start + LINE_LIMIT], column - start
+def _excerpt(line: str, column: int) -> str:
+    """Return the line safe for a terminal, cut after LINE_LIMIT; nothing if the place lies beyond that."""
+    if column > LINE_LIMIT or len(line) > MASKED_LIMIT:
+        return ""
+    return strip_control(mask_secrets(line).replace("\t", " "))[:LINE_LIMIT]
 
 
 def suggest(word: str, known: Iterable[str]) -> str:

@@ -87,7 +87,7 @@ def validate_project(
         check_inventory(inventory, now, findings)
         files += inventory.sources
     return Validation(
-        findings.sorted(), tuple(findings.notes), tuple(files),
+        findings.sorted(), findings.sorted_notes(), tuple(files),
         len(inventory.hosts) if inventory else 0, len(inventory.groups) if inventory else 0,
         len(plan.policies), len(plan.baselines),
     )
@@ -136,11 +136,21 @@ def _sort_paths(paths: Sequence[Path]) -> _Plan:
         if path.is_dir() and path.name in ("policies", "baselines"):
             for file in yaml_files(path):
                 _place(file, plan)
+        elif path.is_dir() and any((path / name).exists() for name in (FILE_NAME, "policies", "inventories")):
+            _add_project(path, plan)
         elif path.is_dir() or not path.exists():
             plan.inventories.append(path)
         else:
             _place(path, plan)
     return plan
+
+
+def _add_project(folder: Path, plan: _Plan) -> None:
+    """Add everything of a project folder, by the usual names."""
+    plan.settings += [path for path in [folder / FILE_NAME] if path.is_file()]
+    plan.inventories += [path for path in [folder / "inventories"] if path.is_dir()]
+    plan.policies += yaml_files(folder / "policies")
+    plan.baselines += yaml_files(folder / "baselines")
 
 
 def _place(path: Path, plan: _Plan) -> None:

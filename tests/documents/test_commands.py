@@ -65,6 +65,9 @@ def test_init_makes_a_valid_project_and_never_changes_what_is_there(folder: Path
 def test_init_without_hosts_is_valid_too(folder: Path) -> None:
     run("init", "sub")
     assert run("validate", "-i", "sub/inventories", "sub/policies", "-q").return_value == 0
+    found = json.loads(run("validate", "sub", "-o", "json").stdout)
+    assert found["problems"] == []
+    assert (found["summary"]["files"], found["summary"]["hosts"], found["summary"]["policies"]) == (4, 2, 2)
 
 
 def test_starter_policies_are_the_shipped_ones() -> None:

@@ -180,3 +180,10 @@ def test_excerpts_never_show_a_secret(line: str) -> None:
 @pytest.mark.parametrize("line", ["password: env:PATCH_SUDO", "become: {password: \"file:/run/x\"}", "keys: [a, b]"])
 def test_excerpts_show_references(line: str) -> None:
     assert mask_secrets(line) == line
+
+
+def test_places_in_long_lines_stay_true() -> None:
+    text = "a: {" + ", ".join(f"k{n}: 1" for n in range(100)) + ", k1: 2, k99: 3}\n"
+    _, problems = parse(text)
+    assert [p.column for p in problems] == [text.index("k1: 2") + 1, text.index("k99: 3") + 1]
+    assert all(p.source == "" for p in problems)
