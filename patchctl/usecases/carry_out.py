@@ -25,6 +25,8 @@ LOOP = "patchctl"
 """Actor of what the loop itself decides."""
 TICK_HORIZON = 30.0
 """Seconds: with `once`, what falls due within them is waited for, what lies further away is left to the next tick."""
+BATCH_PER_HOST = 0.00005
+"""Seconds per host of the rollout that are waited for more outcomes after the first: 1 ms for 20, 0.25 s for 5,000."""
 LINGER = 10.0
 """Seconds that an interrupted run waits for visits under way; a second interrupt leaves at once."""
 _STAYS_TRUE = frozenset({"job-ended", "controller-took-over", "controller-released", "notification-sent"})
@@ -176,6 +178,8 @@ class _Loop:
         timeout = max(0.0, min(wake - self._clock.now(), self._options.nap))
         outcomes = self._executor.collect(timeout)
         if outcomes:
+            # Deciding looks at every host: in a large fleet, what comes in together is decided on together.
+            outcomes += self._executor.collect(BATCH_PER_HOST * len(self._state.hosts))
             hit("outcome.collect.after")
             self._record([self._outcome(outcome) for outcome in outcomes])
         self._absorb()
