@@ -103,7 +103,7 @@ def test_commands_that_are_not_there_and_unknown_connections_are_notes(tmp_path:
                     **{"inventories/hosts": "h ansible_connection=docker\n"})
     assert found.ok
     assert [(n.code, n.file, n.line) for n in found.notes] == [
-        ("missing-command", "policies/p.yaml", 2), ("unknown-connection", "inventories/hosts", 1)]
+        ("unknown-connection", "inventories/hosts", 1), ("missing-command", "policies/p.yaml", 2)]
 
 
 def test_nothing_runs_and_nothing_is_decrypted(tmp_path: Path) -> None:
