@@ -56,7 +56,7 @@ def _parse(path: Path, data: bytes, passphrase: str | None) -> object:
     except UnsupportedAlgorithm as error:
         raise CredentialsError(
             "key-unsupported", f"private key {path}: {error}",
-            "keys on security keys (sk-) and other rare kinds need transport: openssh",
+            "keys on security keys (sk-) and other rare kinds need connection: openssh",
         ) from error
     except ValueError as error:
         if secret is not None:
@@ -77,7 +77,7 @@ def _to_paramiko(path: Path, key: object) -> paramiko.PKey:
             try:
                 return wrapper.from_private_key(io.StringIO(text.decode()))
             except paramiko.SSHException as error:
-                raise CredentialsError("key-unsupported", f"private key {path}: {error}", "use transport: openssh") \
+                raise CredentialsError("key-unsupported", f"private key {path}: {error}", "use connection: openssh") \
                     from error
     raise CredentialsError(
         "key-unsupported", f"private key {path} is of a kind that ssh servers no longer take",

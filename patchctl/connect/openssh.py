@@ -85,7 +85,7 @@ class OpensshSession:
         except OSError as error:
             raise ConnectError(
                 "ssh-missing", f"{self._endpoint.where}: the ssh client cannot be started: {error.strerror}",
-                "install openssh-client, or use transport: ssh",
+                "install openssh-client, or use connection: ssh",
             ) from error
 
 
@@ -96,7 +96,7 @@ def ssh_argv(host: Host, endpoint: Endpoint, context: Context) -> list[str]:
     if connection.password is not None and not connection.keys:
         raise UsageError(
             "openssh-password", f"{host.name}: transport openssh does not send passwords",
-            "use transport: ssh, or a key or Kerberos ticket",
+            "use connection: ssh, or a key or Kerberos ticket",
         )
     options = [f"{key}={value}" for key, value in connection.options.items()]
     argv = ["ssh", *_common(endpoint, context)]
@@ -136,7 +136,7 @@ def _proxy(jumps: tuple[Endpoint, ...], context: Context) -> str:
     if before:
         argv += ["-o", f"ProxyCommand={_proxy(tuple(before), context)}"]
     words = [quote_sh(word).replace("%", "%%") for word in argv]
-    return " ".join(["exec", *words, "-W", "'[%h]:%p'", "--", quote_sh(_checked(last.address))])
+    return " ".join([*words, "-W", "'[%h]:%p'", "--", quote_sh(_checked(last.address))])
 
 
 def _checked(name: str) -> str:

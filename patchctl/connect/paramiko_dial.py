@@ -138,7 +138,7 @@ def _exchange_error(endpoint: Endpoint, error: Exception, deadline: Deadline) ->
     if isinstance(error, IncompatiblePeer):
         return ConnectError(
             "kex-failed", f"{endpoint.where}: no common algorithms: {said}",
-            "the server is too old for paramiko: set transport: openssh for this host",
+            "the server is too old for paramiko: set connection: openssh for this host",
         )
     if isinstance(error, EOFError | ConnectionError):
         return ConnectError(

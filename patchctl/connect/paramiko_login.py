@@ -92,7 +92,7 @@ class Login:
             return
         for key in list(held.values())[: max(0, MAX_KEYS - count)]:
             if key.get_name().startswith("sk-"):
-                self._notes.append("the agent's sk- keys need transport: openssh")
+                self._notes.append("the agent's sk- keys need connection: openssh")
                 continue
             yield key, f"agent key {key.comment or key.fingerprint}"
 
@@ -218,7 +218,7 @@ class Login:
         if any("new password" in note.lower() for note in self._notes):
             return LoginError("password-expired", "; ".join(parts), f"set a new password for {user} on the host")
         if "gssapi-with-mic" in self._offered and not self._tried:
-            hint = "for Kerberos set transport: openssh"
+            hint = "for Kerberos set connection: openssh"
         elif self._tried:
             hint = f"put the public key into ~{user}/.ssh/authorized_keys, or set another user, key or password"
         else:

@@ -45,7 +45,7 @@ class Resolver:
         if found.revoked_host_keys and connection.transport != "openssh":
             raise UsageError(
                 "revoked-host-keys", f"{name}: ssh_config sets RevokedHostKeys, which only ssh itself can read",
-                "mark the keys @revoked in known_hosts, or set transport: openssh for this host",
+                "mark the keys @revoked in known_hosts, or set connection: openssh for this host",
             )
         explicit = bool(connection.keys)
         by_password = connection.password is not None and not explicit
@@ -90,7 +90,7 @@ class Resolver:
             if found.proxy_command:
                 raise UsageError(
                     "proxy-command", f"{host.name}: ssh_config sets ProxyCommand, which paramiko does not run here",
-                    "use ProxyJump, or transport: openssh for this host",
+                    "use ProxyJump, or connection: openssh for this host",
                 )
             written = found.proxy_jump
         written = tuple(word for word in written if word != "none")

@@ -47,7 +47,7 @@ def run(start: StartServer, known: Path, user_key: Path) -> Iterator[Callable[..
 def test_silence_and_total_deadlines_end_the_command_and_its_children(
     run: Callable[..., Result], transport: str, tmp_path: Path
 ) -> None:
-    for settings, code in (({"silence": 1.0, "timeout": 20.0}, "silence-timeout"), ({"timeout": 4.0}, "total-timeout")):
+    for settings, code in (({"silence": 4.0, "timeout": 40.0}, "silence-timeout"), ({"timeout": 8.0}, "total-timeout")):
         mark = tmp_path / f"{transport}-{code}"
         script = f"echo begun; (while :; do echo $$ > {mark}; sleep 0.2; done) & wait"
         if code == "total-timeout":
@@ -56,7 +56,7 @@ def test_silence_and_total_deadlines_end_the_command_and_its_children(
         assert result.rc is None
         assert result.lost.startswith(f"{code}: ")
         assert result.stdout.startswith(b"begun\n")
-        assert result.seconds < 15
+        assert result.seconds < 30
         before = mark.stat().st_mtime_ns  # the loop that wrote it is gone: the whole process group was ended
         time.sleep(0.8)
         assert mark.stat().st_mtime_ns == before
