@@ -1,15 +1,17 @@
-"""patchctl state: size, prune, compact, backup, restore, upgrade and unlock the store."""
+"""patchctl state: size, prune, compact, backup, restore, upgrade and unlock the store; take hosts over for it."""
 
 from __future__ import annotations
 
 import os
+import sys
 import time
 from pathlib import Path
 
 import click
 
-from patchctl.cli.options import output_option, state_option
+from patchctl.cli.options import connection_options, inventory_options, output_option, state_option
 from patchctl.cli.output import Column, Document, emit
+from patchctl.model.codec import to_data
 from patchctl.model.errors import UsageError
 from patchctl.model.units import format_bytes, parse_duration
 
@@ -29,7 +31,7 @@ def _age(text: str, option: str) -> float:
 
 @click.group("state")
 def command() -> None:
-    """Size, prune, back up and upgrade the store."""
+    """Size, prune, back up and upgrade the store; take hosts over for it."""
 
 
 @command.command("size")
@@ -133,3 +135,50 @@ def unlock(name: str, reason: str, state: str | None) -> None:
     if holder is None:
         raise UsageError("no-lock", f"nobody holds a lock {name!r}", "see: patchctl status")
     print(f"took {name} from {holder.describe()}")
+
+
+@command.command("takeover")
+@click.option("--reason", required=True, metavar="TEXT", help="Why the other controller is known to be gone.")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@inventory_options
+@connection_options
+@state_option
+@output_option()
+def takeover(
+    reason: str, yes: bool, inventory: tuple[str, ...], limit: str | None, forks: int | None, timeout: float | None,
+    state: str | None, output: str,
+) -> int:  # fmt: skip
+    """Give hosts to this store, after a restored backup or when their controller is gone for good.
+
+    Hosts refuse every other store and older epochs, so that no two controllers work on one host. Do this only when
+    nothing else can still be patching them.
+    """
+    from patchctl.cli.actor import current_actor
+    from patchctl.cli.visiting import fleet_of, prompt_for_secret, settings_of
+    from patchctl.model.errors import ConfirmationError
+    from patchctl.store.database import open_store
+    from patchctl.usecases.access import open_connections
+    from patchctl.usecases.takeover import take_over_hosts
+
+    settings = settings_of({"inventory": inventory, "forks": forks, "timeout": timeout, "state": state})
+    fleet = fleet_of(settings, limit)
+    if not yes:
+        if not sys.stdin.isatty():
+            message = f"nobody is there to confirm {len(fleet.hosts)} hosts"
+            raise ConfirmationError("not-confirmed", message, "add --yes")
+        if not click.confirm(f"Take over {len(fleet.hosts)} hosts?", err=True):
+            raise ConfirmationError("not-confirmed", "not confirmed: nothing was changed")
+    with (
+        open_store(settings.state) as store,
+        open_connections(settings, fleet.inventory, prompt_for_secret()) as connections,
+    ):
+        taken = take_over_hosts(fleet, connections, store, current_actor(), reason, settings.forks)
+    rows = [
+        {"host": t.host, "result": "refused" if t.failure else "taken", "before": t.before or None,
+         "error": to_data(t.failure) if t.failure else None, "why": t.failure.message if t.failure else ""}
+        for t in taken
+    ]  # fmt: skip
+    shown = [{**row, "before": row["before"] or ""} for row in rows]
+    columns = (Column("host", "HOST"), Column("result", "RESULT"), Column("before", "WAS"), Column("why", "WHY"))
+    emit(Document("patchctl/takeover/1", {"hosts": rows}, shown, columns, "hosts"), output)
+    return 4 if any(t.failure for t in taken) else 0

@@ -12,7 +12,7 @@ from contextlib import closing
 from typing import Any, Protocol
 
 from patchctl.collect import runner
-from patchctl.collect.runner import Cleanup, Controller, Look, Poll, Reboot, Reply, Start, Takeover
+from patchctl.collect.runner import Cleanup, Controller, Look, Poll, Reboot, Reply, Start
 from patchctl.deliver.cache import ArtefactCache, ArtefactError
 from patchctl.deliver.fetch import Fetcher
 from patchctl.model.errors import HostError, HostFailure, PatchctlError
@@ -47,7 +47,7 @@ _ELSEWHERE = frozenset({"refetch", "deliver-from-controller", "wait", "wait-long
 _KERNEL = re.compile(r"linux-image-|kernel-core|kernel-default")
 _HINTS = {
     "veto": "the host's owner removes /etc/patchctl/hold when it may go on",
-    "fenced": "if that controller is gone for good, take the host over explicitly",
+    "fenced": "if that controller is gone for good: patchctl state takeover --limit HOST",
 }
 # Words of the runner -> error codes that the diagnosis understands.
 _CODES = {
@@ -102,19 +102,6 @@ class HostVisits:
             failure = HostFailure("internal-error", what, "report this as a bug")
             # A start that broke somewhere may have happened all the same: only the host knows.
             return _outcome(job, "unreachable" if job.kind == "start" else "failed", error=failure)
-
-    def take_over(self, host: str, token: int) -> JobOutcome:
-        """Give a host to this store and epoch after a person asked for it; data["fence"] is whose it was."""
-        def ask(job: HostJob, _: Host, visit: Visit) -> JobOutcome:
-            reply = visit.ask(Takeover())
-            data = {"fence": reply.get("fence"), "boot_id": reply.boot_id}
-            return _outcome(job, "ok", data) if reply.state == "taken" else _refusal(job, reply, data)
-
-        job = HostJob("takeover", self._plan.rollout, host, "takeover", token=token)
-        try:
-            return self._visit(job, ask)
-        except HostError as error:
-            return _outcome(job, "unreachable", error=error.failure)
 
     def _visit(self, job: HostJob, work: Callable[[HostJob, Host, Visit], JobOutcome]) -> JobOutcome:
         host = self._inventory.hosts[job.host]

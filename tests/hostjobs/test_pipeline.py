@@ -5,6 +5,8 @@ from __future__ import annotations
 import pytest
 
 from patchctl.model.hosts import HealthCheck
+from patchctl.usecases.access import Fleet
+from patchctl.usecases.takeover import take_over_hosts
 from tests.hostjobs.rig import Rig, apt_runs, installs
 from tests.lab import LabHost
 
@@ -90,8 +92,11 @@ def test_the_owners_veto_and_a_foreign_fence_are_respected(rig: Rig, host: LabHo
     assert fenced.error
     assert "11111111-2222-4333-8444-555555555555" in fenced.error.message
     assert installs(host, "lab-service") == 0
-    taken = rig.visits.take_over(host.name, token=8)
-    assert (taken.result, taken.data["fence"].split()[:3]) == ("ok", ["11111111-2222-4333-8444-555555555555", "1", "7"])
+    fleet = Fleet(rig.inventory, (rig.inventory.hosts[host.name],))
+    (taken,) = take_over_hosts(fleet, rig.connections, rig.store, "ops@ctl", "old controller burnt", forks=1)
+    assert (taken.failure, taken.before.split()[:3]) == (None, ["11111111-2222-4333-8444-555555555555", "1", "7"])
+    kinds = [(r.event.kind, r.event.reason) for r in rig.store.records()][-2:]
+    assert kinds == [("takeover-intended", "old controller burnt"), ("takeover-ended", "old controller burnt")]
     rig.token = 8
     assert rig.install(host.name).data["rc"] == 0
 
