@@ -57,8 +57,10 @@ def take_over_hosts(
 
     found: dict[str, Taken] = {}
     for host, answer in visit(fleet.hosts, work, forks, site_forks=fleet.site_forks):
-        failed = isinstance(answer, HostFailure)
-        found[host.name] = Taken(host.name, "", answer) if failed else Taken(host.name, str(answer))
+        if isinstance(answer, HostFailure):
+            found[host.name] = Taken(host.name, "", answer)
+        else:
+            found[host.name] = Taken(host.name, answer)
     taken = [found[name] for name in names]
     outcome = {"taken": [t.host for t in taken if not t.failure], "refused": [t.host for t in taken if t.failure]}
     store.record(actor, "takeover-ended", outcome, reason)
