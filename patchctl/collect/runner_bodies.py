@@ -38,6 +38,11 @@ if [ -d "$SPOOL" ]; then
     say was "$STATE"; say unit "$(unit_of "$ATTEMPT")"
     answer adopted "$WHY"
 fi
+# A request that was under way while its attempt ran, ended and was cleaned up must not run it again.
+if used_up "$ATTEMPT"; then
+    say was interrupted; say unit "$(unit_of "$ATTEMPT")"
+    answer adopted 'its spool is lost'
+fi
 check_fence || { say_fence; answer fenced "$FENCED"; }
 if held; then answer veto "$VETO"; fi
 if find_busy "$ATTEMPT"; then say code busy; say holder "$BUSY"; answer failed "attempt $BUSY still works here"; fi
@@ -87,7 +92,7 @@ answer started
 POLL = r"""
 read_fence
 look_at "$ATTEMPT"
-if [ "$STATE" = absent ] && [ "$F_ATTEMPT" = "$ATTEMPT" ]; then STATE=interrupted WHY='its spool is lost'; fi
+if [ "$STATE" = absent ] && used_up "$ATTEMPT"; then STATE=interrupted WHY='its spool is lost'; fi
 spool=$RUNS/$ATTEMPT
 if [ -d "$spool" ]; then
     { read -r CLAIM rest < "$spool/claim"; } 2>/dev/null && [ "$CLAIM" != "$STORE" ] &&

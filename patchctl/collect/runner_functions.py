@@ -121,6 +121,15 @@ check_fence() {
 # Same, but for requests that start nothing: an older token may still ask and tidy.
 check_owner() { check_fence || case $FENCED in 'has already acted'*) FENCED= ;; *) return 1 ;; esac; }
 
+# Is attempt $1 used up although it has no spool? The fence names the last one that was claimed: that one and those
+# before it on this host were started or will never be. (call after read_fence)
+used_up() {
+    [ "$F_ATTEMPT" = "$1" ] && return 0
+    [ "${F_ATTEMPT%.*}" = "${1%.*}" ] || return 1
+    case ${F_ATTEMPT##*.}${1##*.} in *[!0-9]*) return 1 ;; esac
+    [ "${1##*.}" -lt "${F_ATTEMPT##*.}" ]
+}
+
 unit_of() { printf 'patchctl-%s.service' "$1"; }
 
 # Do processes of attempt $1 still live although its runner is gone? By control group, else by session.

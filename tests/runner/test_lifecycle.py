@@ -65,6 +65,18 @@ def test_a_claimed_attempt_is_adopted_never_started_again(machine: Machine) -> N
     assert machine.runs() == ["one"]
 
 
+def test_a_start_that_comes_after_the_clean_up_of_its_attempt_runs_nothing(machine: Machine) -> None:
+    for attempt in (ATTEMPT, SECOND):
+        machine.start(machine.counting(attempt), attempt)
+        machine.wait(attempt)
+        machine.clean(attempt)
+        late = machine.start(machine.counting(attempt), attempt)
+        assert (late.state, late.get("was")) == ("adopted", "interrupted")
+    late = machine.start(machine.counting(ATTEMPT))
+    assert (late.state, late.get("was")) == ("adopted", "interrupted"), "an earlier attempt of the same rollout"
+    assert machine.runs() == [ATTEMPT, SECOND]
+
+
 def test_another_attempt_on_a_busy_host_is_refused_by_name(machine: Machine) -> None:
     machine.start(machine.counting("one", "0.5"))
     refused = machine.start(machine.counting("two"), SECOND)

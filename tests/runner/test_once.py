@@ -23,7 +23,7 @@ def race(machine: Machine, rounds: int, starters: int, seed: int) -> tuple[int, 
     ran = busy = 0
     for number in range(1, rounds + 1):
         # Half of the rounds: all want the same attempt. Else: two attempts, from a run and its successor.
-        names = [f"{FAMILY}.{number}"] * starters if dice.random() < 0.5 else [
+        names = [f"{FAMILY}.{number}0"] * starters if dice.random() < 0.5 else [
             f"{FAMILY}.{number}{i % 2}" for i in range(starters)]
         asked: list[tuple[str, Asked]] = []
         for name in names:

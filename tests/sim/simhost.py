@@ -133,7 +133,7 @@ class SimHost:
         self.advance(now)
         if self.fence is not None and self.fence[0] != store:
             return "fenced", self.fence[0]
-        if attempt in self.claims:
+        if attempt in self.claims or self._used_up(attempt):
             return "adopted", ""
         if self.fence is not None and self.fence[1] > token:
             return "fenced", f"token {self.fence[1]}"
@@ -156,7 +156,13 @@ class SimHost:
         self.advance(now)
         if attempt in self.claims:
             return self.claims[attempt].state
-        return "interrupted" if self.fence_attempt == attempt else "absent"
+        return "interrupted" if self._used_up(attempt) else "absent"
+
+    def _used_up(self, attempt: str) -> bool:
+        """Whether the fence names this attempt or a later one of the same rollout."""
+        family, _, number = attempt.rpartition(".")
+        last_family, _, last_number = self.fence_attempt.rpartition(".")
+        return family == last_family and int(number) <= int(last_number)
 
     def reboot(self, expected: str, now: float) -> str:
         self.advance(now)

@@ -140,6 +140,10 @@ NAMED: dict[str, list[Request]] = {
         ("poll", ONE), ("start", ONE, "1", "store-a"), ("poll", ONE), ("finish",), ("poll", ONE), ("cleanup", ONE),
         ("poll", ONE), ("poll", TWO),
     ],
+    "a start that was under way during the whole attempt and its clean-up": [
+        ("start", ONE, "1", "store-a"), ("finish",), ("cleanup", ONE), ("start", ONE, "1", "store-a"), ("poll", ONE),
+        ("start", TWO, "1", "store-a"), ("finish",), ("cleanup", TWO), ("start", ONE, "1", "store-a"), ("poll", ONE),
+    ],
     "clean up what works": [
         ("start", ONE, "1", "store-a"), ("cleanup", ONE), ("poll", ONE), ("finish",), ("cleanup", ONE),
     ],
