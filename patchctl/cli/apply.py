@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -177,8 +178,8 @@ def finish(
     from patchctl.usecases.rollouts import load_state
 
     written = write_report(store, rollout, settings.reports, time.time(), actor)
-    digest = written.digest
-    code = interrupted or digest.exit_code
+    code = interrupted or written.digest.exit_code
+    digest = replace(written.digest, exit_code=code)
     if quiet and not code:
         return code
     if output == "table":

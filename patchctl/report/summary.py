@@ -13,6 +13,8 @@ from patchctl.report.hosts import HostDigest
 
 _TROUBLE = ("failed", "rolled-back", "in-doubt", "interrupted", "unreachable", "blocked", "late", "skipped", "frozen")
 _RETRIED = frozenset({"failed", "rolled-back", "in-doubt", "interrupted", "unreachable", "blocked"})
+_BY_SIGNAL = (130, 143)
+"""Exit codes of a run that was ended by Ctrl-C or SIGTERM: nobody carries the rollout on until it is resumed."""
 _SHOWN = 12
 """Lines of trouble shown; the rest is counted. The reports name every host."""
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
@@ -82,11 +84,12 @@ def next_commands(digest: RolloutDigest) -> list[str]:
     """Return the commands that make sense now."""
     states = {state for state, _ in digest.counts}
     commands = []
-    if digest.state in ("halted", "paused"):
+    under_way = digest.state in ("running", "planned")
+    if digest.state in ("halted", "paused") or (under_way and digest.exit_code in _BY_SIGNAL):
         commands.append(f"patchctl rollout resume {digest.rollout}")
-    if digest.state in ("running", "planned"):
+    elif under_way:
         commands.append(f"patchctl rollout watch {digest.rollout}")
-    elif states & _RETRIED:
+    if states & _RETRIED and not under_way:
         commands.append(f"patchctl rollout retry {digest.rollout} --failed")
     return commands
 

@@ -148,9 +148,7 @@ class _Loop:
         running = sorted(host.host for host in self._state.hosts.values() if host.open_attempt and not host.settled)
         self._append([Draft("controller-released", data={"running": running}, reason="interrupted")], self._actor)
         self._observer.note(
-            f"stopped starting; {len(running)} host{'' if len(running) == 1 else 's'} still at work "
-            f"{'(' + ', '.join(running[:5]) + (' ...' if len(running) > 5 else '') + ') ' if running else ''}"
-            f"and will finish on their own. Go on with: patchctl rollout resume {self._state.rollout}"
+            f"stopped starting; {_name_running(running)}. Go on with: patchctl rollout resume {self._state.rollout}"
         )
 
     def _submit(self, runs: Sequence[RunJob]) -> None:
@@ -242,6 +240,15 @@ class _Loop:
             if problem:
                 self._observer.note(f"notification failed: {problem}")
             self._record([Draft("notification-sent", data={"of": event.seq, "problem": problem})])
+
+
+def _name_running(hosts: Sequence[str]) -> str:
+    if not hosts:
+        return "no host is at work"
+    names = ", ".join(hosts[:5]) + (" ..." if len(hosts) > 5 else "")
+    if len(hosts) == 1:
+        return f"1 host is still at work ({names}) and will finish on its own"
+    return f"{len(hosts)} hosts are still at work ({names}) and will finish on their own"
 
 
 def _jobs_out(state: RolloutState) -> list[str]:
