@@ -49,7 +49,8 @@ class Done:
         return self
 
     def __str__(self) -> str:
-        return f"patchctl {self.words}: exit {self.code}\n--- stdout\n{self.out[-6000:]}\n--- stderr\n{self.err[-6000:]}"
+        said = f"--- stdout\n{self.out[-6000:]}\n--- stderr\n{self.err[-6000:]}"
+        return f"patchctl {self.words}: exit {self.code}\n{said}"
 
 
 class Running:

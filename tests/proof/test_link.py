@@ -39,7 +39,7 @@ def project(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Proj
     hosts = lab.up(names=NAMES)
     project = Project(tmp_path_factory.mktemp("links") / "project", lab, hosts)
     try:
-        upgraded, selfcut, stopped, linkless, _ = hosts
+        _, selfcut, stopped, linkless, _ = hosts
         selfcut.fault("offer", "lab-sshcut")
         selfcut.exec("echo 20 > /etc/lab-sshcut")
         for host in (stopped, linkless):
