@@ -119,6 +119,7 @@ class LiveProgress:
 
         with self._lock:
             self._title, self._total = title, total
+            self._counts, self._flight = {}, {}
             self._since = time.monotonic()
             console = Console(file=self._stream, no_color=not wants_colour(self._stream), highlight=False)
             self._live = Live(console=console, refresh_per_second=8, transient=True, get_renderable=self._draw)
@@ -150,7 +151,7 @@ class LiveProgress:
 
         text = Text(one_line(message), style=style)
         if self._live is not None:
-            self._live.console.print(text, soft_wrap=True)
+            self._live.console.print(text)
         else:
             print(text.plain, file=self._stream, flush=True)
 
