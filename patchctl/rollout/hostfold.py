@@ -130,6 +130,8 @@ def _fold_poll(host: HostProgress, result: str, given: Mapping[str, Any]) -> Hos
     host = replace(host, open_attempt=False)
     if result in ("finished", "interrupted"):
         host = replace(host, install=given, changes=(*host.changes, *(given.get("changes") or ())))
+    if result == "finished" and given.get("rc") != 0:
+        host = replace(host, failed_rc=int(given.get("rc", -1)))
     if result == "interrupted" or (result == "absent" and host.confirmed):
         return replace(host, state=INTERRUPTED)
     return host
@@ -168,7 +170,7 @@ def _begin_attempt(host: HostProgress, conclusion: Conclusion, reason: str) -> H
         host, state=PENDING, message=reason, previous=host.attempt, attempt="", adjustments=conclusion.adjustments,
         retries=host.retries + 1, not_before=conclusion.not_before, conclusion=None, last=None, tries=0,
         attempt_at=None, open_attempt=False, confirmed=False, started_boot_id="", reboot_asked_at=None, reboot_from="",
-        reboot_sure=False, rebooted=False, staged=False, verified={},
+        reboot_sure=False, rebooted=False, staged=False, verified={}, failed_rc=None,
     )
 
 

@@ -100,6 +100,8 @@ class HostProgress:
     health_before: tuple[Mapping[str, Any], ...] | None = None
     install: Mapping[str, Any] = field(default_factory=dict)
     """Data of the last attempt's end as the host reported it (rc, log, conffiles, ...)."""
+    failed_rc: int | None = None
+    """Exit status of this attempt's install if the package manager failed; what is true is for a look to decide."""
     changes: tuple[Mapping[str, Any], ...] = ()
     """Package changes the host reported, all attempts together."""
     verified: Mapping[str, Any] = field(default_factory=dict)

@@ -34,7 +34,7 @@ from patchctl.rollout.actions import Action, Draft, Record, RunJob, WakeAt
 from patchctl.rollout.diagnose import INTERRUPTED_SIGNATURE, diagnose, diagnose_interruption, diagnose_verification
 from patchctl.rollout.hostfold import NO_PROGRESS
 from patchctl.rollout.journal import intent_draft
-from patchctl.rollout.remedies import adjustments_for, choose_retry
+from patchctl.rollout.remedies import Retry, adjustments_for, choose_retry
 from patchctl.rollout.state import ABORTED, HostProgress, LastJob, RolloutState
 
 REBOOT_CAP = 5
@@ -47,6 +47,8 @@ READY_TIME = 900.0
 """Seconds for which a preflight and a staging are good enough to start on."""
 HEALTH_TRIES = 4
 """Verifications before an unhealthy service counts: it may still be starting."""
+INSPECT_TRIES = 4
+"""Visits to look at a host whose install failed, until that failure is all that can be said."""
 _REACH_DELAYS = (5.0, 20.0)
 _POLL_DELAYS = (1.0, 1.0, 2.0, 3.0, 5.0, 8.0, 10.0)
 _OVERDUE_DELAY = 300.0
@@ -149,8 +151,8 @@ def _after_poll(case: Case) -> Action:
         return _run(case.state, host, "start") if case.may_start else _postpone(case)
     if result in ("absent", "interrupted"):
         return _fail_with(case, diagnose_interruption(last.data, case.signatures))
-    if last.data.get("rc") != 0:
-        return _fail(case)
+    if host.failed_rc is not None:
+        return _after_failed_install(case)
     if case.plan.reboot == "always" and not host.rebooted:
         return _reboot(case)
     return _run(case.state, host, "verify")
@@ -189,6 +191,10 @@ def _after_boot(case: Case) -> Action:
 
 def _after_verify(case: Case) -> Action:
     host, last = case.host, case.last
+    if host.failed_rc is not None and not _is_in_place(last):
+        if last.result == "unreachable" and host.tries < INSPECT_TRIES:
+            return _look(case, "verify", last.at + _pick(_VERIFY_DELAYS, host.tries))
+        return _fail_with(case, _diagnose_install(case))
     if last.result == "unreachable":
         delay = _OVERDUE_DELAY if host.overdue else _pick(_VERIFY_DELAYS, host.tries)
         return _look(case, "verify", last.at + delay)
@@ -205,6 +211,23 @@ def _after_verify(case: Case) -> Action:
     if unhealthy_only and host.tries < HEALTH_TRIES:
         return _look(case, "verify", last.at + _pick(_HEALTH_DELAYS, host.tries))
     return _fail_with(case, diagnose_verification(last.data))
+
+
+def _after_failed_install(case: Case) -> Action:
+    """The package manager said no: try again if that may help; else look once at what is true on the host."""
+    found = _diagnose_install(case)
+    if not case.host.overdue and _find_retry(case, found) is not None:
+        return _fail_with(case, found)
+    return _run(case.state, case.host, "verify")
+
+
+def _diagnose_install(case: Case) -> Diagnosis:
+    return diagnose("poll", None, case.host.install, case.signatures)
+
+
+def _is_in_place(last: LastJob) -> bool:
+    """Whether a verification found everything as planned, and the package manager sure that nothing is broken."""
+    return last.result == "ok" and last.data.get("broken") == []
 
 
 def _after_cleanup(case: Case) -> Action:
@@ -256,11 +279,17 @@ def _succeed(case: Case, required: object) -> Action:
     if required is True:
         reasons = ", ".join(one_line(str(reason)) for reason in case.last.data.get("reboot_reasons") or ())
         still = "still required after a reboot" if host.rebooted else "reboot required"
+        if host.failed_rc is not None:
+            still = f"the package manager ended with rc {host.failed_rc}, but everything planned is in place; {still}"
         return _conclude(case, REBOOT_PENDING, f"{still}: {reasons}" if reasons else still)
-    message = "" if required is False else "whether a reboot is required is unknown"
+    notes = []
+    if host.failed_rc is not None:
+        notes.append(f"the package manager ended with rc {host.failed_rc}, but everything planned is in place")
     if host.overdue:
-        return _conclude(case, LATE, f"verified {format_duration(case.now - case.deadline)} after its deadline")
-    return _conclude(case, SUCCEEDED, message)
+        notes.append(f"verified {format_duration(case.now - case.deadline)} after its deadline")
+    if required is not False:
+        notes.append("whether a reboot is required is unknown")
+    return _conclude(case, LATE if host.overdue else SUCCEEDED, "; ".join(notes))
 
 
 def _reboot(case: Case) -> Action:
@@ -295,7 +324,7 @@ def _fail(case: Case, cleanup: bool = True) -> Action:
 def _fail_with(case: Case, found: Diagnosis, cleanup: bool = True) -> Action:
     """Conclude a failure: another attempt if there is a reason to expect another end, else the end state."""
     host, limits = case.host, case.state.plan.limits
-    retry = choose_retry(found, host.failures, host.adjustments, host.retries, limits.retries)
+    retry = _find_retry(case, found)
     if retry is not None and not host.overdue:
         what = f"again with {retry.added}" if retry.added else "again unchanged"
         return _conclude(
@@ -308,6 +337,11 @@ def _fail_with(case: Case, found: Diagnosis, cleanup: bool = True) -> Action:
         tried += "; not rolled back: this platform cannot restore earlier versions"
     state = INTERRUPTED if found.signature == INTERRUPTED_SIGNATURE else FAILED
     return _conclude(case, state, found.message + tried, "errors", diagnosis=found, cleanup=cleanup)
+
+
+def _find_retry(case: Case, found: Diagnosis) -> Retry | None:
+    host, limit = case.host, case.state.plan.limits.retries
+    return choose_retry(found, host.failures, host.adjustments, host.retries, limit)
 
 
 def _conclude(

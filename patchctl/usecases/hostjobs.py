@@ -231,7 +231,7 @@ class HostVisits:
             "pending": list_pending(plan, facts), "health_after": health,
             "health_regressed": find_regressions(before, health), "reboot_required": facts.reboot.required,
             "reboot_reasons": list(facts.reboot.reasons), "boot_id": facts.boot_id, "snapshot": identity,
-            "failed_units_new": _new_units(before, health), "broken": list(facts.broken or ()),
+            "failed_units_new": _new_units(before, health), "broken": None if facts.broken is None else list(facts.broken),
         }
         if facts.packages is None:
             reason = one_line(facts.why_unknown("packages") or snapshot.reason("packages"))

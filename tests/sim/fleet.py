@@ -37,6 +37,8 @@ TROUBLES: tuple[Scenario, ...] = (
     Scenario("lock-held", failures=1, failure_log=LOCKED),
     Scenario("lock-held-for-ever", failures=-1, failure_log=LOCKED),
     Scenario("postinst", failures=-1, failure_log=BROKEN),
+    Scenario("postinst-in-place", failures=-1, failure_log=BROKEN, done_all_the_same=True),
+    Scenario("postinst-half-done", failures=-1, failure_log=BROKEN, half_done=True),
     Scenario("sshd-cut", install=90.0, cut=(3.0, 63.0)),
     Scenario("start-reply-lost", lost_replies=("start",)),
     Scenario("replies-lost", lost_replies=("preflight", "stage", "poll", "verify", "cleanup")),

@@ -23,6 +23,10 @@ class Scenario:
     """So many installs fail first (-1 = all) ..."""
     failure_log: str = ""
     """... with this last line of log."""
+    done_all_the_same: bool = False
+    """What fails says so only after everything is in place."""
+    half_done: bool = False
+    """What fails leaves the new version half-configured."""
     reboot_required: bool = False
     boot_time: float = 30.0
     """Seconds until it answers again after a reboot; inf = never."""
@@ -99,8 +103,9 @@ class SimHost:
                 self._restart(failing_at)
             elif claim.ends <= now:
                 claim.state = "finished"
-                if claim.rc == 0:
-                    self.half_done = False
+                failing = claim.rc != 0
+                if not failing or self.scenario.done_all_the_same or self.scenario.half_done:
+                    self.half_done = failing and self.scenario.half_done
                     claim.changes = [{"package": "openssl", "arch": "amd64", "from": self.version, "to": "2.0"}]
                     self.version = "2.0"
                     self.needs_reboot = self.needs_reboot or self.scenario.reboot_required

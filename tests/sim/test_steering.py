@@ -257,6 +257,50 @@ def test_a_host_beyond_its_time_is_in_doubt_counts_and_is_followed_on() -> None:
     assert len(run.world.hosts["h03"].installs) == 1, "a retry asks about an open attempt before it begins another"
 
 
+def test_a_failed_install_is_judged_by_what_is_true_on_the_host() -> None:
+    """Everything in place and well is a success with a note; anything less fails for the install's own reason."""
+    scenarios = {
+        "h02": Scenario(failures=-1, failure_log=BROKEN, done_all_the_same=True),
+        "h03": Scenario(failures=-1, failure_log=BROKEN),
+        "h04": Scenario(failures=-1, failure_log=BROKEN, half_done=True),
+        "h05": Scenario(failures=-1, failure_log=BROKEN, done_all_the_same=True, unhealthy=True),
+        "h06": Scenario(failures=-1, failure_log=LOCKED, done_all_the_same=True, reboot_required=True),
+    }
+    run = rollout(names(6), scenarios)
+    state = run.finish()
+    assert not problems_of(run, state)
+    assert states(state) == {
+        "h01": "succeeded", "h02": "succeeded", "h03": "failed", "h04": "failed", "h05": "failed", "h06": "succeeded",
+    }
+    said = "the package manager ended with rc 100, but everything planned is in place"
+    assert said in state.hosts["h02"].message
+    assert run.world.hosts["h06"].reboots == 1
+    for name in ("h03", "h04", "h05"):
+        host = state.hosts[name]
+        assert host.diagnosis is not None
+        assert host.diagnosis.signature == "postinst-failed", "the cause, not its consequence"
+        assert bool(host.changes) is (name != "h03"), "what changed all the same is on record"
+        assert host.counts == "errors"
+        kinds = [e.data["kind"] for e in run.journal.written if e.kind == "job-intended" and e.host == name]
+        assert kinds.count("verify") == 1
+
+
+def test_a_failed_install_that_nobody_can_look_at_is_a_failure() -> None:
+    failing = Scenario(failures=-1, failure_log=BROKEN)
+    whole = rollout(names(2), {"h02": failing})
+    whole.finish()
+    known = next(e.at for e in whole.journal.written
+                 if e.kind == "job-ended" and e.host == "h02" and e.data["result"] == "finished")
+    cut = known - whole.world.hosts["h02"].installs[0][1]
+    run = rollout(names(2), {"h02": replace(failing, cut=(cut, float("inf")))})
+    state = run.finish()
+    assert not problems_of(run, state)
+    found = state.hosts["h02"].diagnosis
+    assert (states(state)["h02"], found and found.signature) == ("failed", "postinst-failed")
+    looks = [e for e in run.journal.written if e.kind == "job-intended" and e.data["kind"] == "verify"]
+    assert len([e for e in looks if e.host == "h02"]) == 4
+
+
 def test_a_retry_of_failed_hosts_links_new_attempts() -> None:
     run = rollout(names(3), {"h02": Scenario(failures=1, failure_log=BROKEN)})
     state = run.finish()

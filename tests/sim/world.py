@@ -221,9 +221,10 @@ def _preflight(host: SimHost, resuming: bool) -> str:
 
 def _verify(host: SimHost, data: dict[str, object]) -> str:
     pending = [] if host.version == "2.0" and not host.half_done else [f"openssl {host.version} -> 2.0"]
+    broken = ["openssl: half-configured"] if host.half_done else []
     regressed = ["unit app: unhealthy"] if host.scenario.unhealthy else []
     data.update(
         pending=pending, health_after=[], health_regressed=regressed, reboot_required=host.needs_reboot,
-        reboot_reasons=["kernel"] if host.needs_reboot else [], failed_units_new=[], snapshot="",
+        reboot_reasons=["kernel"] if host.needs_reboot else [], failed_units_new=[], snapshot="", broken=broken,
     )
     return "failed" if pending or regressed else "ok"
