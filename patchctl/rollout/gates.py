@@ -96,9 +96,12 @@ def _halts(state: RolloutState) -> Iterator[Halt]:
         if use.crossed:
             yield Halt(use.name, use.count, str(use))
     for index, ring in enumerate(state.rings[:-1]):
-        if ring.finished_at is None or state.rings[index + 1].opened_at is not None:
+        if state.rings[index + 1].opened_at is not None:
             continue
         hosts = [host for _, host in state.ring_hosts(index)]
+        # Told together with the limit that the ring's last host crosses, so that one resume acknowledges both.
+        if not all(host.settled for host in hosts):
+            return
         bad = sum(1 for host in hosts if host.counts)
         if bad and not any(host.state in PROVEN_STATES for host in hosts):
             yield Halt(f"ring {ring.name}", bad, f"ring {ring.name} proved nothing: none of its hosts succeeded")
