@@ -272,6 +272,8 @@ def _footer(state: RolloutState, now: float) -> tuple[str, ...]:
     for gate in find_waits(state, now):
         due = "" if gate.look_at == float("inf") else f", {relative(gate.look_at, now)}"
         lines.append(f"waiting: {gate.reason}{due}")
+        if gate.kind == "approval":
+            lines.append(f"approve with: patchctl rollout approve {state.rollout}")
     from patchctl.rollout.state import HALTED, PAUSED
 
     if state.status in (PAUSED, HALTED):
