@@ -83,7 +83,7 @@ def prepare(project: Sick, lab: Lab) -> Sick:
 
 
 def check(
-    project: Sick, name: str, *, state: str, code: str, cls: str, words: str, attempts: int = 0
+    project: Sick, name: str, *, state: str, code: str, cls: str, words: str
 ) -> dict[str, Any]:
     """Hold a host's entry of the status, the summary for people, and the host's own log against what must be there."""
     shown: dict[str, Any] = project.host(name)
@@ -92,7 +92,7 @@ def check(
     assert shown["error"]["code"] == code, shown
     assert words in shown["error"]["message"], shown
     assert shown["diagnosis"]["class"] == cls, shown
-    assert shown["attempts"] == attempts, shown
+    assert shown["attempts"] == 1, shown
     assert project.done is not None
     line = next((one for one in project.done.out.splitlines() if one.split()[1:2] == [name]), "")
     assert line.startswith(state.upper()), project.done.out
@@ -134,7 +134,7 @@ def test_wrong_host_key(project: Sick) -> None:
 
 
 def test_wrong_sudo_password(project: Sick) -> None:
-    shown = check(project, "wrongpw", state="unreachable", code="sudo-password-refused", cls="access", words="sudo")
+    shown = check(project, "wrongpw", state="unreachable", code="sudo-password-wrong", cls="access", words="sudo")
     assert "not the password" not in str(shown)
     assert dpkg_changes(project.named("wrongpw")) == []
 
@@ -157,16 +157,13 @@ def test_full_disk(project: Sick) -> None:
 
 def test_held_dpkg_lock(project: Sick) -> None:
     shown = check(
-        project, "locked", state="failed", code="dpkg-lock-held", cls="package-manager", words="unattended-upgr[",
-        attempts=1)
+        project, "locked", state="failed", code="dpkg-lock-held", cls="package-manager", words="unattended-upgr[")
     assert "/var/lib/dpkg/lock" in shown["error"]["message"]
     assert dpkg_changes(project.named("locked")) == []
 
 
 def test_package_whose_postinst_fails(project: Sick) -> None:
-    check(
-        project, "broken", state="failed", code="maintainer-script-failed", cls="patch", words="lab-broken",
-        attempts=1)
+    check(project, "broken", state="failed", code="maintainer-script-failed", cls="patch", words="lab-broken")
     assert len(apt_runs(project.named("broken"))) == 1
 
 
