@@ -67,7 +67,7 @@ class Secrets:
             "plain": self._from_text,
         }.get(reference.scheme)
         if resolve is None:
-            raise _failure(reference, "secret-scheme", f"unknown kind of secret {reference.scheme!r}",
+            raise _failure(reference, "secret-scheme", "not a reference to a secret",  # it may be the secret itself
                            "use env:, file:, cmd:, prompt:, vault or vault-file:")
         return resolve(reference)
 
@@ -170,7 +170,7 @@ class Secrets:
     def _decrypt(self, reference: SecretRef, text: str) -> str:
         if self._vault_password is None:
             raise _failure(reference, "vault-password-missing", "a vaulted value, and no vault password is configured",
-                           "set ANSIBLE_VAULT_PASSWORD_FILE or vault_password: in patchctl.yaml")
+                           "set vault_password: in patchctl.yaml, or PATCHCTL_VAULT_PASSWORD=file:PATH")
         try:
             return decrypt_vault(text, self(self._vault_password))
         except VaultError as error:
