@@ -8,21 +8,8 @@ import traceback
 
 import click
 
-from patchctl.model.errors import DocumentsError, PatchctlError, Problem
+from patchctl.model.errors import DocumentsError, PatchctlError
 from patchctl.model.text import strip_control
-
-
-def format_problem(problem: Problem) -> str:
-    """Return file:line:col, code and message, the source line with a caret, and the hint."""
-    where = f"{problem.file}:{problem.line}:{problem.column}" if problem.line else problem.file
-    lines = [f"{where}: error[{problem.code}]: {problem.message}"]
-    if problem.source:
-        number = str(problem.line)
-        lines.append(f"  {number} | {problem.source}")
-        lines.append(f"  {' ' * len(number)} | {' ' * max(0, problem.column - 1)}^")
-    if problem.hint:
-        lines.append(f"  hint: {problem.hint}")
-    return strip_control("\n".join(lines))
 
 
 def report_failure(error: BaseException) -> int:
@@ -36,8 +23,9 @@ def report_failure(error: BaseException) -> int:
         error.show()
         return 2
     if isinstance(error, DocumentsError):
-        for problem in error.problems:
-            print(format_problem(problem), file=sys.stderr)
+        from patchctl.report.problems import render_text
+
+        print(render_text(error.problems, ()), end="", file=sys.stderr)
         print(f"patchctl: {error.message}", file=sys.stderr)
         return error.exit_code
     if isinstance(error, PatchctlError):

@@ -53,7 +53,7 @@ def render_sarif(problems: Sequence[Problem], notes: Sequence[Problem], version:
         "locations": [{"physicalLocation": _location(problem)}],
         "partialFingerprints": {"patchctl/v1": fingerprint(problem)},
     } for problem, level in found]
-    driver = {"name": "patchctl", "version": version, "informationUri": "https://pypi.org/project/patchctl/",
+    driver = {"name": "patchctl", "version": version,
               "rules": [{"id": code, "shortDescription": {"text": code.replace("-", " ")}} for code in codes]}
     document = {"$schema": SARIF_SCHEMA, "version": "2.1.0",
                 "runs": [{"tool": {"driver": driver}, "columnKind": "unicodeCodePoints", "results": results}]}
