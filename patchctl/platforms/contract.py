@@ -34,6 +34,8 @@ class Platform(Protocol):
     shell: str
     """sh | powershell: the language of every text this platform returns."""
     signatures: Sequence[Signature]
+    adjustments: tuple[str, ...]
+    """What install_script can do before the install, by the names of rollout/remedies.py."""
 
     def matches(self, os: OsRelease) -> bool:
         """Say whether this platform reads hosts of that system."""

@@ -48,6 +48,7 @@ class Dnf:
         Signature("rpm-database-corrupt", "package-manager", r"DB_RUNRECOVERY|rpmdb: .* corrupt",
                   "the rpm database is damaged"),
     )  # fmt: skip
+    adjustments: tuple[str, ...] = ()
 
     def matches(self, os: OsRelease) -> bool:
         return os.family == "redhat"
@@ -75,7 +76,7 @@ class Dnf:
         else:
             # An empty list means that rpm looked into the wrong database, never that nothing is installed.
             unknown["packages"] = snapshot.reason("dnf.packages") or "rpm lists no packages"
-        unknown["broken"] = "not collected on this platform yet"
+        unknown |= dict.fromkeys(("broken", "reboot_packages"), "not collected on this platform yet")
         holds = snapshot.output("dnf.holds")
         if holds is None:
             unknown["held"] = snapshot.reason("dnf.holds")

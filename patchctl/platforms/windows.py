@@ -52,6 +52,7 @@ class Windows:
         Signature("update-server-unreachable", "repository", "0x8024402C", "the update server does not answer "
                   "(0x8024402C)", transient=True),
     )  # fmt: skip
+    adjustments: tuple[str, ...] = ()
 
     def matches(self, os: OsRelease) -> bool:
         return os.family == "windows"

@@ -19,7 +19,8 @@ class Step:
     adjustment: str
     """What the next attempt carries: known to the job kind of `phase`, which does something about it."""
     phase: str
-    """start (done by the platform before the install) | stage (by delivery) | "" (the delay is all there is to it)"""
+    """start (done by the platform before the install, or its patience for the lock) | stage (by delivery) | "" (the
+    delay is all there is to it)"""
     delay: float
     """Seconds to wait before the next attempt."""
 
@@ -48,7 +49,7 @@ CATALOGUE: dict[str, Remedy] = {
     remedy.name: remedy
     for remedy in (
         Remedy(
-            "wait-for-lock", (Step("wait-for-lock", "start", 30), Step("wait-longer", "", 300)),
+            "wait-for-lock", (Step("wait-for-lock", "start", 30), Step("wait-longer-for-lock", "start", 300)),
             "waits for the package manager's lock, longer each time", "the lock has another holder, or none",
         ),
         Remedy(

@@ -40,10 +40,9 @@ UNPACKED = 4
 BOOT_BYTES = 150 * 1024 * 1024
 """Room a new kernel with its initial ram disk takes below /boot."""
 LOCK_TIME = 120
-LONG_LOCK_TIME = 2400
-"""Seconds the install waits for the package manager's lock, and after the remedy wait-longer-for-lock."""
-# Adjustments that take effect before the install: while staging, by waiting, or in the lock's timeout above.
-_ELSEWHERE = frozenset({"refetch", "deliver-from-controller", "wait", "wait-longer", "wait-longer-for-lock"})
+"""Seconds the install waits for the package manager's lock ..."""
+LOCK_ADJUSTMENTS = {"wait-for-lock": 1200, "wait-longer-for-lock": 2400}
+"""... and as a remedy; the longest that an attempt has counts."""
 _KERNEL = re.compile(r"linux-image-|kernel-core|kernel-default")
 _HINTS = {
     "veto": "the host's owner removes /etc/patchctl/hold when it may go on",
@@ -163,8 +162,8 @@ class HostVisits:
         plan, platform = self._plans(job)
         artefacts = artefacts_of(self._plan, plan)
         directory = runner.staging_directory(self._plan.rollout)
-        inside = tuple(name for name in job.adjustments if name not in _ELSEWHERE)
-        patience = LONG_LOCK_TIME if "wait-longer-for-lock" in job.adjustments else LOCK_TIME
+        inside = tuple(name for name in job.adjustments if name not in LOCK_ADJUSTMENTS)
+        patience = max(LOCK_ADJUSTMENTS.get(name, LOCK_TIME) for name in ("", *job.adjustments))
         payload = platform.install_script(
             InstallRequest(plan.changes, artefacts, plan.removals, directory, inside, patience)
         )
@@ -231,7 +230,8 @@ class HostVisits:
             "pending": list_pending(plan, facts), "health_after": health,
             "health_regressed": find_regressions(before, health), "reboot_required": facts.reboot.required,
             "reboot_reasons": list(facts.reboot.reasons), "boot_id": facts.boot_id, "snapshot": identity,
-            "failed_units_new": _new_units(before, health), "broken": None if facts.broken is None else list(facts.broken),
+            "failed_units_new": _new_units(before, health),
+            "broken": None if facts.broken is None else list(facts.broken),
         }
         if facts.packages is None:
             reason = one_line(facts.why_unknown("packages") or snapshot.reason("packages"))

@@ -15,6 +15,9 @@ from patchctl.model.text import one_line
 from patchctl.platforms.contract import Platform
 from patchctl.usecases.hostjobs_visit import AnswerLostError, RefusedError, Visit
 
+STAGE_ADJUSTMENTS = frozenset({"refetch", "deliver-from-controller"})
+"""What stage_artefacts can do differently in a later attempt."""
+
 
 @dataclass(frozen=True, slots=True)
 class Staged:

@@ -8,10 +8,13 @@ from hypothesis import strategies as st
 
 from patchctl.model.errors import HostFailure
 from patchctl.model.rollout import Diagnosis, Signature
+from patchctl.platforms.contract import Platform
 from patchctl.platforms.registry import all_platforms
 from patchctl.rollout.diagnose import CLASSES, diagnose, diagnose_interruption, diagnose_verification
 from patchctl.rollout.health import find_regressions
 from patchctl.rollout.remedies import CATALOGUE, adjustments_for, choose_retry
+from patchctl.usecases.hostjobs import LOCK_ADJUSTMENTS
+from patchctl.usecases.hostjobs_stage import STAGE_ADJUSTMENTS
 
 LOCK = Signature(
     "dpkg-lock-held", "package-manager", r"held by process (?P<pid>\d+) \((?P<who>[^)]*)\)",
@@ -84,12 +87,24 @@ def test_every_remedy_that_a_platform_names_is_in_the_catalogue_and_known_to_its
         assert {step.phase for step in remedy.steps} <= {"start", "stage", ""}
 
 
-def test_adjustments_of_the_start_are_those_that_apt_can_do() -> None:
-    from patchctl.platforms.apt.scripts import ADJUSTMENTS
+@pytest.mark.parametrize("platform", [pytest.param(p, id=p.name) for p in all_platforms()])
+def test_no_failure_leads_to_an_adjustment_that_nobody_knows(platform: Platform) -> None:
+    """Every step of every remedy that a platform's failures, or errors of any job, may ask for."""
+    codes = [HostFailure(code, code) for code in ("lock", "busy", "artefact", "staging", "repository")]
+    asked = {s.remedy for s in platform.signatures} | {diagnose("start", code, {}).remedy for code in codes}
+    if platform.adjustments:  # what cannot install yet is never interrupted
+        asked.add(diagnose_interruption({}, platform.signatures).remedy)
+    known = {"start": {*platform.adjustments, *LOCK_ADJUSTMENTS}, "stage": STAGE_ADJUSTMENTS}
+    for step in [step for name in asked - {""} for step in CATALOGUE[name].steps]:
+        if not step.phase:
+            assert step.adjustment in ("wait", "wait-longer"), "only time passes"
+        else:
+            assert step.adjustment in known[step.phase], step
 
-    names = [step.adjustment for remedy in CATALOGUE.values() for step in remedy.steps]
-    assert set(adjustments_for("start", names)) <= set(ADJUSTMENTS)
+
+def test_a_job_gets_the_adjustments_of_its_own_phase() -> None:
     assert adjustments_for("stage", ["refetch", "wait-for-lock", "wait"]) == ("refetch",)
+    assert adjustments_for("start", ["refetch", "wait-longer-for-lock", "wait"]) == ("wait-longer-for-lock",)
 
 
 def failure(evidence: str = "held by 4711", remedy: str = "wait-for-lock", transient: bool = True) -> Diagnosis:
@@ -103,10 +118,10 @@ def test_each_retry_adjusts_something_until_the_remedy_or_the_budget_is_used_up(
     past = (("dpkg-lock-held", "held by 4711", ""),)
     second = choose_retry(failure(), past, first.adjustments, 1, 5)
     assert second is not None
-    assert second.added == "wait-longer"
+    assert second.added == "wait-longer-for-lock"
     past = (*past, ("dpkg-lock-held", "held by 4711", "wait-for-lock"))
     assert choose_retry(failure(), past, second.adjustments, 2, 5) is None
-    past = (*past, ("dpkg-lock-held", "held by 4711", "wait-for-lock,wait-longer"))
+    past = (*past, ("dpkg-lock-held", "held by 4711", "wait-for-lock,wait-longer-for-lock"))
     assert choose_retry(failure(), past, second.adjustments, 3, 5) is None, "the same twice in a row stops"
     moved = choose_retry(failure("held by 99"), past, second.adjustments, 3, 5)
     assert moved is not None, "another holder proves that something changed"

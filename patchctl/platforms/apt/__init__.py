@@ -23,6 +23,7 @@ class Apt:
     name = "apt"
     shell = "sh"
     signatures: ClassVar[Sequence[Signature]] = SIGNATURES
+    adjustments = tuple(scripts.ADJUSTMENTS)
 
     def matches(self, os: OsRelease) -> bool:
         return os.family == "debian"

@@ -51,7 +51,6 @@ _OPTIONS = (
 )
 
 ADJUSTMENTS = {
-    "wait-for-lock": "pc_wait_for_lock 1800 || exit 100",
     "dpkg-configure-a": "dpkg --force-confdef --force-confold --configure -a </dev/null || echo 'patchctl: failed'",
     "fix-broken": f"apt-get -q -y --no-remove {_OPTIONS} -f install </dev/null || echo 'patchctl: failed'",
     "apt-clean": "apt-get clean",
