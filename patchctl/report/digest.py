@@ -25,7 +25,6 @@ STATE_ORDER = (
 _CODE_OF_STATE = {
     "failed": 5, "rolled-back": 5, "in-doubt": 5, "interrupted": 5,
     "unreachable": 4, "blocked": 4,
-    "late": 7,
     "reboot-pending": 3, "skipped": 3, "pending": 3,
 }  # fmt: skip
 _PRECEDENCE = (130, 143, 1, 13, 11, 2, 10, 7, 6, 12, 5, 4, 3, 0)
@@ -68,7 +67,7 @@ class RingDigest:
 
     @property
     def verified(self) -> int:
-        return dict(self.counts).get("succeeded", 0)
+        return count_verified(self.counts)
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +122,7 @@ def digest_rollout(plan: Plan, events: Sequence[Sealed], document: Mapping[str, 
     last = events[-1].event.at if events else None
     return RolloutDigest(
         plan=plan, state=state, title=title_of(state, code), message=str(document.get("reason") or ""),
-        exit_code=code, total=len(hosts), verified=dict(counts).get("succeeded", 0), counts=counts,
+        exit_code=code, total=len(hosts), verified=count_verified(counts), counts=counts,
         limits=measure_limits(plan, hosts, document), started_at=document.get("started_at"),
         ended_at=document.get("ended_at") or last, rings=_digest_rings(plan, hosts, events), hosts=hosts,
         not_approved=sum_not_approved(plan), events=tuple(events),
@@ -137,13 +136,18 @@ def count_states(hosts: Iterable[HostDigest]) -> tuple[tuple[str, int], ...]:
     return (*known, *sorted(counted.items()))
 
 
+def count_verified(counts: Iterable[tuple[str, int]]) -> int:
+    """Return how many hosts are done and proven, in time or late."""
+    return sum(count for state, count in counts if state in ("succeeded", "late"))
+
+
 def exit_code_for(document: Mapping[str, Any]) -> int:
     """Return the exit code for a `rollout status` document, the gravest of several (DESIGN.md's order).
 
     13 every host refused by its host key; 5 failed, rolled back, in doubt or interrupted hosts; 4 unreachable or
     blocked; 6 halted; 7 the window closed or somebody paused it; 3 something is left to do (pending, skipped, reboot
-    pending). Frozen hosts are meant to be left alone and count as nothing. Hosts of a rollout that still runs are not
-    held against it for being unfinished.
+    pending). Frozen hosts are meant to be left alone and late ones are verified: they count as nothing. Hosts of a
+    rollout that still runs are not held against it for being unfinished.
     """
     state = str(document.get("state", "planned"))
     over = state in ("completed", "halted", "aborted")

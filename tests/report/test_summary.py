@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import re
 
 import pytest
 
@@ -67,6 +68,16 @@ def test_a_partly_installed_host_says_how_far_it_got():
     assert "1 of 4 planned packages changed" in render_summary(story.digest())
 
 
+def test_a_late_host_is_told_although_all_is_well():
+    story = Story(make_plan(["a", "b"]))
+    story.settle("a", "succeeded")
+    story.settle("b", "late", "verified 12 min after its deadline")
+    text = render_summary(story.digest())
+    assert "2/2 verified" in text
+    assert "exit 0" in text
+    assert re.search(r"LATE +b +verified 12 min after its deadline", text)
+
+
 def test_hostile_host_text_cannot_reach_the_terminal():
     story = Story(make_plan(["a"]))
     story.settle("a", "failed", "\x1b]0;owned\x07\x1b[2J\u202eevil\nFAILED b fake line", "errors")
@@ -98,7 +109,7 @@ def document(state="completed", *hosts):
         (document("completed", "interrupted", "skipped"), 5),
         (document("completed", "unreachable", "skipped"), 4), (document("completed", "blocked"), 4),
         (document("completed", "reboot-pending"), 3), (document("completed", "skipped"), 3),
-        (document("completed", "late", "failed"), 7),
+        (document("completed", "late", "failed"), 5), (document("completed", "late", "succeeded"), 0),
         (document("halted", "failed", "pending"), 6), (document("paused", "failed", "pending"), 7),
         (document("aborted", "succeeded", "pending"), 3), (document("running", "pending", "succeeded"), 0),
         (document("running", "failed", "pending"), 5), (document("planned"), 0),
