@@ -64,6 +64,10 @@ class Platform(Protocol):
         """Return a probe printing `package:arch version` lines for the named packages (installed ones only)."""
         ...
 
+    def lock_probe(self) -> Probe | None:
+        """Return a probe printing `LOCK PID COMMAND` when a process holds the package manager's lock now, or None."""
+        ...
+
     def download_script(self, artefacts: Sequence[Artefact], directory: str) -> str:
         """Return a script that fetches artefacts from the host's own sources into `directory`, checks SHA-256,
         and prints `have SHA256` or `miss SHA256 reason` for each. Never installs.

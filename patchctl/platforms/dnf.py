@@ -116,6 +116,9 @@ class Dnf:
         )
         return Probe("dnf.fingerprint", text if packages else "true", when=IS_DNF, timeout=60)
 
+    def lock_probe(self) -> Probe | None:
+        return None
+
     def download_script(self, artefacts: Sequence[Artefact], directory: str) -> str:
         return "".join(f"echo 'miss {a.sha256} not built for dnf yet'\n" for a in artefacts) or "true\n"
 

@@ -104,6 +104,9 @@ class Windows:
         text += "| ForEach-Object { $_.HotFixID + ': 1' }"
         return Probe("windows.fingerprint", text, timeout=120)
 
+    def lock_probe(self) -> Probe | None:
+        return None
+
     def download_script(self, artefacts: Sequence[Artefact], directory: str) -> str:
         return "".join(f"'miss {a.sha256} Windows fetches its own updates'\n" for a in artefacts)
 

@@ -16,7 +16,7 @@ from patchctl.collect.runner import Cleanup, Controller, Look, Poll, Reboot, Rep
 from patchctl.deliver.cache import ArtefactCache, ArtefactError
 from patchctl.deliver.fetch import Fetcher
 from patchctl.model.errors import HostError, HostFailure, PatchctlError
-from patchctl.model.evidence import Probe, Snapshot
+from patchctl.model.evidence import OK, Evidence, Probe, Snapshot
 from patchctl.model.failpoints import hit
 from patchctl.model.hosts import Host, Inventory
 from patchctl.model.plan import HostPlan, Plan
@@ -118,11 +118,14 @@ class HostVisits:
                 "fenced", one_line(reply.get("fenced")), _HINTS["fenced"]))
         names = _package_names(plan)
         fingerprint = platform.fingerprint_probe(names)
-        evidence = visit.probe([fingerprint, *health_probes(plan.health)])
+        lock = platform.lock_probe()
+        evidence = visit.probe([fingerprint, *([lock] if lock else ()), *health_probes(plan.health)])
         found = evidence.get(fingerprint.id)
         if found is None or found.status != "ok":
             reason = found.reason if found else "no answer"
             raise RefusedError("fingerprint-unknown", f"the installed versions could not be read: {one_line(reason)}")
+        if lock is not None:
+            data.update(read_lock(evidence.get(lock.id)))
         data["health_before"] = check_health(host, plan.health, evidence)
         data["changed"] = list_changed(plan.changes, found.output, again=bool(job.previous))
         if all_in_place(plan, read_versions(found.output)):
@@ -325,6 +328,14 @@ def _lock_holder(marks: tuple[str, ...]) -> str:
     """Return who holds the package manager's lock, as `unattended-upgr[4711]`, by the payload's latest word on it."""
     words = (_last_mark(marks, "lock-held") or _last_mark(marks, "waiting for lock")).split()
     return f"{words[2]}[{words[1]}]" if len(words) == 3 else ""
+
+
+def read_lock(found: Evidence | None) -> dict[str, str]:
+    """Return who holds which lock of the package manager, by a platform's lock_probe. Nobody and unknown are alike:
+    the install waits for whoever it meets, and names him.
+    """
+    words = one_line(found.output).split() if found is not None and found.status == OK else []
+    return {"lock": words[0], "lock_holder": f"{words[2]}[{words[1]}]"} if len(words) == 3 else {}
 
 
 def _new_units(before: list[dict[str, Any]] | None, after: list[dict[str, Any]]) -> list[str]:

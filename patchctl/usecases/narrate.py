@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from patchctl.model.ports import Observer
 from patchctl.model.rollout import Event
+from patchctl.model.text import one_line
 
 STEP_WORDS = {
     "preflight": "preflight", "stage": "staging", "start": "applying", "poll": "applying", "reboot": "rebooting",
@@ -12,11 +13,15 @@ STEP_WORDS = {
 
 
 def tell(observer: Observer, event: Event) -> None:
-    """Pass on what a person wants to know of an event; silent about jobs, whose steps are told as they are sent."""
+    """Pass on what a person wants to know of an event; silent about jobs, whose steps are told as they are sent,
+    but for a lock that an install waits for.
+    """
     if event.kind == "host-settled":
         observer.finished(event.host, event.data["state"], event.reason)
     elif event.kind in ("host-overdue", "host-retried", "host-postponed"):
         observer.note(f"{event.host}: {event.reason}")
+    elif event.kind == "job-ended":
+        _tell_lock(observer, event)
     elif event.kind == "ring-opened":
         observer.note(f"ring {event.data['ring']} opened")
     elif event.kind == "ring-approved":
@@ -27,6 +32,15 @@ def tell(observer: Observer, event: Event) -> None:
     elif event.kind.startswith(("rollout-", "approval-")):
         what = event.kind.replace("-", " ", 1)
         observer.note(f"{what}: {event.reason}" if event.reason else what)
+
+
+def _tell_lock(observer: Observer, event: Event) -> None:
+    """Say whom an install waits for: as preflight found it, and once more when the install itself meets it."""
+    data = event.data.get("data") or {}
+    holder = one_line(str(data.get("lock_holder") or ""))
+    waits = event.data["kind"] == "poll" and event.data["result"] == "running" and data.get("step") == "lock"
+    if holder and event.seq and (waits or event.data["kind"] == "preflight"):
+        observer.note(f"{event.host}: waits for {one_line(str(data.get('lock') or 'the'))} lock of {holder}")
 
 
 def tell_step(observer: Observer, event: Event) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from patchctl.model.hosts import HealthCheck
@@ -167,8 +169,11 @@ def test_a_failing_package_is_a_finished_attempt_with_its_log(rig: Rig, host: La
 
 def test_a_held_lock_names_its_holder(rig: Rig, host: LabHost) -> None:
     rig.plan_for([host.name], packages=["lab-service"])
+    assert "lock_holder" not in rig.job("preflight", host.name).data
     host.fault("apt-lock", "unattended-upgr")
-    assert rig.job("preflight", host.name).result == "ok"
+    preflight = rig.job("preflight", host.name)
+    assert preflight.result == "ok", "the install waits for it"
+    assert re.fullmatch(r"unattended-upgr\[[0-9]+\]", preflight.data["lock_holder"])
     assert rig.job("stage", host.name).result == "ok"
     assert rig.job("start", host.name).result == "started"
     host.lab.wait(lambda: "unattended-upgr[" in rig.job("poll", host.name).data["lock_holder"], "holder is named")

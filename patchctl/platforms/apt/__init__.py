@@ -57,6 +57,9 @@ class Apt:
         )
         return Probe("apt.fingerprint", text if packages else "true", when=probes.IS_APT, timeout=30)
 
+    def lock_probe(self) -> Probe | None:
+        return Probe("apt.lock", scripts.LOCK_COMMAND, root=True, when=probes.IS_APT, timeout=10)
+
     def download_script(self, artefacts: Sequence[Artefact], directory: str) -> str:
         return scripts.download_script(artefacts, directory)
 

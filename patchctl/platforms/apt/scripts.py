@@ -58,6 +58,11 @@ ADJUSTMENTS = {
 """What may be done once before a new attempt, by the names that the failure signatures propose."""
 
 
+LOCK_COMMAND = f"""{_LOCKS}
+if pc_held=$(pc_holder); then echo "dpkg ${{pc_held#* }}"; fi"""
+"""Prints `dpkg PID COMMAND` when another process holds dpkg's lock now."""
+
+
 def download_script(artefacts: Sequence[Artefact], directory: str) -> str:
     """Return a script that fetches the artefacts with the host's own apt (its proxies, keys and credentials).
 
