@@ -96,6 +96,8 @@ class HostFacts:
     broken: tuple[str, ...] | None = None
     """Half-installed or half-configured packages, or the words of the package manager's audit."""
     reboot: RebootNeed = RebootNeed(None)
+    reboot_packages: tuple[tuple[str, str], ...] | None = None
+    """(package, user) of files in use by what only a reboot restarts: systemd[1], dbus-daemon[352] ..."""
     restarts: tuple[str, ...] | None = None
     """Units whose processes still run deleted files."""
     file_systems: tuple[FileSystem, ...] | None = None

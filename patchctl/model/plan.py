@@ -43,6 +43,8 @@ class HostPlan:
     """(package, candidate, reason) of pending updates that this plan leaves alone."""
     reboot: str = "if_required"
     reboot_expected: bool | None = None
+    reboot_reason: str = ""
+    """Why a reboot is expected, or why that is not known."""
     skip: str = ""
     """Why the host is not touched ("" = it is): frozen, unreachable, unknown state ... with the reason."""
     skip_state: str = ""

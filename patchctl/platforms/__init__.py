@@ -9,7 +9,7 @@ from patchctl.model.facts import HostFacts
 
 _NULLABLE = (
     "packages", "updates", "held", "broken", "restarts", "file_systems", "clock_skew", "metadata_age", "last_activity",
-    "other_updaters", "failed_units",
+    "other_updaters", "failed_units", "reboot_packages",
 )  # fmt: skip
 
 

@@ -79,6 +79,7 @@ def _host(state: RolloutState, host: HostProgress) -> dict[str, Any]:
         "reboot": {
             "policy": plan.reboot,
             "expected": plan.reboot_expected,
+            "reason": plan.reboot_reason,
             "required": host.verified.get("reboot_required"),
             "done": host.reboots,
         },

@@ -21,13 +21,14 @@ from patchctl.model.plan import Change, HostPlan
 from patchctl.model.policy import Approval, Policy
 from patchctl.model.rollout import BLOCKED, FROZEN, UNREACHABLE
 
-REBOOT_PACKAGES = (
+BOOT_PACKAGES = (
     "linux-image*", "linux-generic*", "linux-virtual*", "kernel", "kernel-core", "kernel-default", "linux-lts",
-    "linux-virt", "libc6", "glibc", "musl", "systemd", "dbus", "dbus-daemon", "dbus-broker", "intel-microcode",
-    "amd64-microcode", "microcode_ctl",
+    "linux-virt", "intel-microcode", "amd64-microcode", "microcode_ctl",
 )  # fmt: skip
-"""Packages whose update is in use by every process or only from the next boot on."""
-_NEEDS_REBOOT = re.compile("|".join(fnmatch.translate(pattern) for pattern in REBOOT_PACKAGES))
+"""Packages that are in use only from the next boot on. What running processes need a reboot for, the host tells."""
+_FROM_NEXT_BOOT = re.compile("|".join(fnmatch.translate(pattern) for pattern in BOOT_PACKAGES))
+_REEXECUTES = frozenset({"systemd", "libc6"})
+"""Packages after whose update init executes itself anew, with whatever libraries are in place at that moment."""
 
 Judge = Callable[[Host, Update], Approval]
 """Given a host and one of its updates, return what the policy says."""
@@ -127,9 +128,9 @@ def outline_host(
     plan = replace(plan, boot_id=facts.boot_id, not_approved=work.not_approved, notes=tuple(notes))
     if work.blocked:
         return HostOutline(replace(plan, skip=work.blocked, skip_state=BLOCKED), next_due=work.next_due)
-    expected = _expect_reboot(facts, work, plan.reboot)
+    expected, why = expect_reboot(facts, work.changes, plan.reboot)
     plan = replace(
-        plan, changes=work.changes, reboot_expected=expected, fingerprint=work.fingerprint,
+        plan, changes=work.changes, reboot_expected=expected, reboot_reason=why, fingerprint=work.fingerprint,
         download_bytes=work.download_bytes,
     )  # fmt: skip
     acts = bool(work.changes) or (expected is True and plan.reboot != "never")
@@ -146,7 +147,6 @@ class _Work:
     artefacts: tuple[Artefact, ...] = ()
     fingerprint: str = ""
     download_bytes: int = 0
-    needs_reboot: bool = False
     blocked: str = ""
 
 
@@ -178,7 +178,6 @@ def _make_work(
         changes=tuple(replace(change, sha256=found.sha256) for change, found in zip(changes, files, strict=True)),
         fingerprint=planned_fingerprint(changes) if changes else "",
         download_bytes=sum({found.sha256: found.size for found in files}.values()),
-        needs_reboot=any(_NEEDS_REBOOT.fullmatch(change.package) for change in changes),
     )  # fmt: skip
 
 
@@ -255,10 +254,37 @@ def _find_artefacts(changes: Sequence[Change], source: HostFacts) -> list[Artefa
     return files
 
 
-def _expect_reboot(facts: HostFacts, work: _Work, policy: str) -> bool | None:
-    if work.needs_reboot or (policy == "always" and work.changes):
-        return True
-    return facts.reboot.required
+def expect_reboot(facts: HostFacts, changes: Sequence[Change], policy: str) -> tuple[bool | None, str]:
+    """Say whether a reboot will be needed after these changes, and why; None = cannot be known.
+
+    A package whose own scripts ask for a reboot cannot be foreseen; verification sees it.
+    """
+    if policy == "always" and changes:
+        return True, "the policy reboots after every change"
+    if facts.reboot.required:
+        return True, "; ".join(facts.reboot.reasons) or "needed already"
+    if not changes:
+        return facts.reboot.required, facts.why_unknown("reboot")
+    packages = {change.package for change in changes}
+    later = sorted(name for name in packages if _FROM_NEXT_BOOT.fullmatch(name))
+    if later:
+        return True, f"{_names(later)}: in use from the next boot on"
+    if facts.reboot_packages is None:
+        why = facts.why_unknown("reboot_packages") or "not collected"
+        return None, f"not known which packages only a reboot takes into use: {why}"
+    used = [(package, user) for package, user in facts.reboot_packages if package in packages]
+    lasting = [(package, user) for package, user in used if not user.endswith("[1]")]
+    if lasting or (used and not packages & _REEXECUTES):
+        shown = lasting or used
+        return True, f"{_names(sorted({package for package, _ in shown}))}: in use by {_names(_users(shown))}"
+    if used:
+        # Whether init still runs an old library then depends on the order in which packages are unpacked.
+        return None, f"{_names(_users(used))} executes itself anew after {_names(sorted(packages & _REEXECUTES))}"
+    return facts.reboot.required, facts.why_unknown("reboot")
+
+
+def _users(used: Sequence[tuple[str, str]]) -> list[str]:
+    return sorted({user for _, user in used})
 
 
 def _change(update: Update, reason: str, *, pulled: bool = False) -> Change:

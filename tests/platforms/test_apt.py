@@ -12,7 +12,7 @@ from patchctl.model.evidence import Evidence, Snapshot
 from patchctl.model.facts import Package
 from patchctl.platforms.apt.pending import missing_lists, read_resolution, refresh_problem, split_sections
 from patchctl.platforms.apt.policy import Archive, origin_of, read_archives, read_tables
-from patchctl.platforms.apt.read import newest_kernel, read_packages, read_updaters
+from patchctl.platforms.apt.read import newest_kernel, read_boot_files, read_packages, read_updaters
 from patchctl.platforms.apt.signatures import SIGNATURES
 
 SHA = "a" * 64
@@ -212,3 +212,15 @@ def test_who_else_updates_this_host() -> None:
     assert read_updaters(both) == ("unattended-upgrades",)
     assert read_updaters(both.replace("Upgrade 1", "Upgrade 0")) == ()
     assert read_updaters("unit packagekit.service\nunit snapd.service\n") == ("packagekit", "snapd")
+
+
+def test_files_of_init_and_the_bus_are_traced_to_their_packages() -> None:
+    text = (
+        "map dbus-daemon[29] /usr/bin/dbus-daemon\nmap systemd[1] /usr/lib/x86_64-linux-gnu/libc.so.6\n"
+        "map dbus-daemon[29] /usr/lib/x86_64-linux-gnu/libc.so.6\nmap systemd[1] /opt/own.so\n"
+        "own dbus-daemon: /usr/bin/dbus-daemon\nown libc6:amd64, libc6:i386: /lib/x86_64-linux-gnu/libc.so.6\n"
+        "own diversion by x from: /usr/bin/dbus-daemon\nown other: /usr/bin/nothing\n"
+    )
+    assert read_boot_files(text) == (
+        ("dbus-daemon", "dbus-daemon[29]"), ("libc6", "dbus-daemon[29]"), ("libc6", "systemd[1]"),
+    )  # fmt: skip

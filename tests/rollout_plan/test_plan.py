@@ -37,7 +37,7 @@ def artefact(update: Update, size: int = 1000) -> Artefact:
 def facts(*updates: Update, **more: object) -> HostFacts:
     base = HostFacts(
         os=OsRelease("debian", "12", "debian"), boot_id="b-1", updates=updates, reboot=RebootNeed(False),
-        artefacts=tuple(artefact(u) for u in updates),
+        reboot_packages=(), artefacts=tuple(artefact(u) for u in updates),
     )
     return replace(base, **more)  # type: ignore[arg-type]
 
@@ -188,6 +188,27 @@ def test_reboot_expectation() -> None:
     assert expected(survey(BASH), own="always") is True
     assert expected(survey(), own="always") is False, "nothing changes, so nothing needs a reboot"
     assert plan_one(survey(KERNEL), host=Host("web01", reboot="never")).hosts["web01"].reboot == "never"
+
+
+def test_reboot_is_expected_for_what_only_a_reboot_takes_into_use() -> None:
+    used = (("libssl3", "systemd[1]"), ("libssl3", "dbus-daemon[29]"), ("libpam0g", "systemd[1]"))
+    systemd = replace(BASH, package="systemd")
+    libpam = replace(BASH, package="libpam0g")
+
+    def expected(*updates: Update, known: tuple[tuple[str, str], ...] | None = used) -> tuple[bool | None, str]:
+        host = plan_one(survey(*updates, reboot_packages=known)).hosts["web01"]
+        return host.reboot_expected, host.reboot_reason
+
+    assert expected(BASH) == (False, "")
+    assert expected(BASH, LIBSSL) == (True, "libssl3: in use by dbus-daemon[29]")
+    assert expected(libpam) == (True, "libpam0g: in use by systemd[1]")
+    assert expected(libpam, systemd)[0] is None, "init executes itself anew, before or after libpam0g is unpacked"
+    assert expected(LIBSSL, systemd)[0] is True, "the message bus keeps the old one in any case"
+    assert expected(KERNEL)[0] is True
+    unknown, why = expected(BASH, known=None)
+    assert unknown is None, "never a no that nobody knows"
+    assert "not known which packages" in why
+    assert expected(known=None)[0] is False, "nothing changes, so the host's present need decides"
 
 
 def test_broken_packages_are_flagged_not_hidden() -> None:

@@ -151,6 +151,20 @@ _REBOOT = r"""
 [ -e /run/reboot-required ] && echo file; [ -r /run/reboot-required.pkgs ] && sort -u /run/reboot-required.pkgs; true
 """
 
+# Files that processes run which only a reboot restarts (platforms/linux.py, unrestartable): `map COMMAND[PID] PATH`,
+# and whose they are: `own PACKAGES: PATH`. Where /lib is a link to /usr/lib, dpkg may know a file by either name.
+_BOOT_FILES = r"""
+cat /proc/1/maps >/dev/null || exit 1
+pc_maps=$({ echo 1; grep -lsxE 'dbus-daemon|dbus-broker' /proc/[0-9]*/comm | cut -d/ -f3; } | while read -r pid; do
+  read -r comm <"/proc/$pid/comm" || continue
+  awk -v who="$(printf %s "$comm" | tr -c 'A-Za-z0-9._-' '_')[$pid]" '$2 ~ /x/ && (at = index($0, "/")) {
+    path = substr($0, at); sub(/ \(deleted\)$/, "", path); print who " " path }' "/proc/$pid/maps"
+done | sort -u)
+printf '%s\n' "$pc_maps" | sed 's/^/map /'
+printf '%s\n' "$pc_maps" | cut -d' ' -f2- | sed -n 'p;s,^/usr/,/,p' | sort -u | tr '\n' '\0' |
+  xargs -0 dpkg -S 2>/dev/null | sed 's/^/own /'
+"""
+
 _ACTIVITY = r"""
 if [ -s /var/log/dpkg.log ]; then stat -c %Y /var/log/dpkg.log; else stat -c %Y /var/lib/dpkg/status; fi
 """
@@ -185,6 +199,7 @@ def scan_probes(refresh: str) -> tuple[Probe, ...]:
         Probe("apt.audit", "dpkg --audit; ls /var/lib/dpkg/updates | sed 's/^/journal /'", when=IS_APT, timeout=60),
         Probe("apt.pending", pending_command(refresh), when=IS_APT, timeout=300),
         Probe("apt.reboot", _REBOOT, when=IS_APT, timeout=10),
+        Probe("apt.boot-files", _BOOT_FILES, root=True, when=f"{IS_APT} && [ -r /proc/self/maps ]", timeout=60),
         Probe("apt.activity", _ACTIVITY, when=IS_APT, timeout=10),
         Probe("apt.updaters", _UPDATERS, when=IS_APT, timeout=30),
     )  # fmt: skip
