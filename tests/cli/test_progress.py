@@ -1,5 +1,6 @@
 """What the terminal shows: live on a terminal, plain lines elsewhere, failures only when quiet."""
 
+import contextlib
 import io
 import os
 import pty
@@ -16,8 +17,13 @@ def terminal():
     stream = os.fdopen(follower, "w")
 
     def read():
-        stream.flush()
-        return os.read(leader, 1 << 20).decode()
+        """End the writing and return all of it."""
+        stream.close()
+        parts = []
+        with contextlib.suppress(OSError):  # EIO is how a terminal says that nobody writes any more
+            while part := os.read(leader, 4096):
+                parts.append(part)
+        return b"".join(parts).decode()
 
     yield stream, read
     stream.close()
