@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import re
+from dataclasses import replace
 
 import pytest
 
@@ -48,6 +49,18 @@ def test_a_halt_says_why_and_how_to_go_on():
     assert lines[0].endswith("exit 6")
     assert "Why:    errors 1/3, limit 0" in lines
     assert "Next:   patchctl rollout resume 2026-11-monthly" in lines
+
+
+def test_after_ctrl_c_it_says_how_to_resume_while_hosts_are_left():
+    story = Story(make_plan(["a", "b"]))
+    story.say("ring-opened", {"ring": "canary"})
+    digest = story.digest()
+    assert "Next:   patchctl rollout watch 2026-11-monthly" in render_summary(digest).splitlines()
+    lines = render_summary(replace(digest, exit_code=130)).splitlines()
+    assert lines[0].endswith("exit 130")
+    assert [line for line in lines if line.startswith("Next:")] == ["Next:   patchctl rollout resume 2026-11-monthly"]
+    over = render_summary(replace(tell(["a"]).digest(), exit_code=130))
+    assert "Next:" not in over, "Ctrl-C in the last moment leaves nothing to resume"
 
 
 def test_a_host_that_never_told_is_not_called_unchanged():

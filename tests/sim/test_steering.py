@@ -151,6 +151,16 @@ def test_a_canary_that_proves_nothing_halts_whatever_the_limits_say() -> None:
     assert states(run.finish()) == {"h01": "unreachable", "h02": "succeeded", "h03": "succeeded"}
 
 
+def test_one_resume_acknowledges_a_limit_and_the_canary_that_failed_with_it() -> None:
+    bad = Scenario(failures=-1, failure_log=BROKEN, install=10.0)
+    run = rollout(names(3), {"h01": bad}, limits=replace(WIDE, errors="0"))
+    run.plan = replace(run.plan, rings=one_ring(run.plan))
+    state = run.finish()
+    assert (state.status, state.message) == ("halted", "errors 1/3, limit 0")
+    say(run, "rollout-resumed", acknowledged=acknowledge(state))
+    assert states(run.finish()) == {"h01": "failed", "h02": "succeeded", "h03": "succeeded"}
+
+
 def test_max_down_holds_and_blocks_when_a_member_is_down_already() -> None:
     hosts = names(5)
     run = rollout(hosts, {"h03": Scenario(failures=-1, failure_log=BROKEN)})
