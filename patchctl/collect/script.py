@@ -31,14 +31,16 @@ _ID = re.compile(r"[a-z0-9._-]+")
 _NONCE = re.compile(r"[0-9a-f]{16,64}")
 
 # $1 id, $2 deadline in seconds, $3 cap in bytes, $4 1 = needs root, $5 guard, $6 command.
-# The exit code travels behind the text as a last line of its own; awk holds one line back to find it. The guard
-# process tells the main shell by SIGUSR1 that time is up *before* it kills, so that nobody waits for a process in
-# D state; it is gone (or reaped) before the next probe starts, so that it can never hit the wrong one.
+# The exit code travels behind the text as a last line of its own; awk holds one line back to find it. One guard for all
+# probes signals every second, which ends `wait`: so nobody waits for a process in D state, and a deadline is counted in
+# seconds that passed here. Every process counts, because hundreds of hosts may share the cores they run on: a guard
+# that said no is not asked again, and head replaces the shell that starts it.
 _RUNNER = r"""
 pc_probe() {
   if [ "$4" = 1 ] && [ "$pc_uid" != 0 ]; then printf '\n%s!%s needs-root .\n' "$N" "$1"; return; fi
-  pc_id=$1 pc_late=0
+  pc_id=$1 pc_ticks=0 pc_late=0
   printf '\n%s+%s .\n' "$N" "$1"
+  case $pc_no in *"$N$5$N"*) printf '\n%s>%s na 0 0 0 .\n' "$N" "$1"; return ;; esac
   pc_do "$5" "$6" 2>/dev/null | pc_head "$3" | awk -v N="$N" -v I="$1" -v C="$3" '
     function say(t) { n += length(t) + 1; l++; if (n - 1 > C) cut = 1; if (!cut) { print N "=" I " " t; b = n; k = l } }
     BEGIN { print "" }
@@ -49,17 +51,16 @@ pc_probe() {
       if (NR && index(last, N " ") == 1 && last ~ / (na|[0-9]+) \.$/) { split(last, w, " "); rc = w[2] }
       else if (NR) say(last)
       print N ">" I " " rc " " b + 0 " " k + 0 " " cut + 0 " ."
-      exit cut ? 3 : 0
+      exit cut ? 3 : (rc == "na" ? 4 : 0)
     }' 2>/dev/null &
   pc_sink=$!
-  pc_guard "$2" >/dev/null 2>&1 &
-  pc_watch=$!
-  wait "$pc_sink"; pc_rc=$?
-  if [ "$pc_late" = 0 ]; then
-    [ "$pc_rc" = 0 ] || pc_kill "$pc_watch"
-    kill "$pc_watch" 2>/dev/null
-  fi
-  while kill -0 "$pc_watch" 2>/dev/null; do wait "$pc_watch"; done
+  while :; do
+    pc_seen=$pc_ticks
+    wait "$pc_sink"; pc_rc=$?
+    { [ "$pc_rc" -gt 128 ] && [ "$pc_ticks" != "$pc_seen" ]; } || break
+    if [ "$pc_ticks" -gt "$2" ]; then pc_late=1; break; fi
+  done
+  case $pc_late$pc_rc in 00) ;; 04) pc_no=$pc_no$5$N ;; *) pc_kill "$pc_watch" ;; esac
   if [ "$pc_late" = 1 ]; then printf '\n%s!%s timeout .\n' "$N" "$1"; fi
 }
 pc_do() {
@@ -70,11 +71,7 @@ pc_do() {
 pc_guard() {
   PATCHCTL_PROBE=$pc_me.guard; export PATCHCTL_PROBE
   trap 'kill $! 2>/dev/null; exit 0' TERM
-  sleep "$1" & wait $!
-  trap '' TERM
-  kill -USR1 "$pc_me"
-  pc_kill "$(exec sh -c 'echo $PPID')"
-  exit 0
+  while sleep 1 & wait $!; do kill -USR1 "$pc_me" || exit; done
 }
 pc_kill() {
   pc_pids=$(pc_tree "$1"); [ -n "$pc_pids" ] || return 0
@@ -108,21 +105,26 @@ export PATH LC_ALL LANGUAGE
 unset CDPATH ENV BASH_ENV IFS POSIXLY_CORRECT GREP_OPTIONS GREP_COLOR
 pc_me=$(exec sh -c 'echo $PPID') pc_uid=$(id -u 2>/dev/null)
 pc_as=user; [ "$pc_uid" = 0 ] && pc_as=root
-pc_head() {{ head -c $(($1 + {room})); }}
+pc_no=$N
+pc_head() {{ exec head -c $(($1 + {room})); }}
 if [ "$(printf 'a\000bcd' | head -c 3 2>/dev/null | awk '{{print length($0)}}' 2>/dev/null)" != 3 ]; then
   # An awk that stops at NUL (busybox) or a head without -c: NUL becomes a byte that no UTF-8 text holds.
   if [ "$(printf abcd | head -c 3 2>/dev/null)" = abc ]; then
     pc_head() {{ head -c $(($1 + {room})) | tr '\000' '\377'; }}
   else
-    pc_head() {{ tr '\000' '\377'; }}
+    pc_head() {{ exec tr '\000' '\377'; }}
   fi
 fi
-trap pc_late=1 USR1
+trap 'pc_ticks=$((pc_ticks + 1))' USR1
+pc_guard >/dev/null 2>&1 &
+pc_watch=$! pc_ticks=0
 printf '\n%s#BEGIN {protocol} %s .\n' "$N" "$pc_as"
 """
 
 # Whatever a probe left behind goes before the end is told.
 _END = r"""
+kill "$pc_watch" 2>/dev/null
+while kill -0 "$pc_watch" 2>/dev/null; do wait "$pc_watch"; done
 pc_pids=$(pc_marked .); [ -z "$pc_pids" ] || kill -9 $pc_pids
 printf '\n%s#END {count} .\n' "$N"
 """
