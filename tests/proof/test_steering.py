@@ -69,6 +69,24 @@ def test_ctrl_c_stops_starting_says_what_runs_and_resume_finishes(fleet: Callabl
     check_patched(project)
 
 
+def test_ctrl_c_while_it_still_looks_at_hosts_ends_at_once_and_changes_nothing(
+    fleet: Callable[[int], Project]
+) -> None:
+    project = fleet(1)
+    (host,) = project.hosts
+    host.freeze()  # it accepts the connection and never answers
+    try:
+        running = project.start("apply", "--policy", "tiny", "--yes", "-v")
+        project.lab.wait(lambda: f"{host.name} connecting" in running.err(), "it connects", PATIENCE)
+        running.send(signal.SIGINT)
+        done = running.wait(60).expect(130)
+    finally:
+        host.thaw()
+    assert "Traceback" not in done.err, str(done)
+    project.run("rollout", "status").expect(2)
+    assert dpkg_changes(host) == []
+
+
 def test_a_second_controller_is_locked_out_and_told_by_whom(fleet: Callable[[int], Project]) -> None:
     project = slow_fleet(fleet, 1)
     running = apply_until_installing(project)
