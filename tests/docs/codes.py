@@ -46,7 +46,7 @@ def _codes_of(node: ast.Call, name: str, place: str) -> Iterator[Made]:
     for index, argument in enumerate(arguments[:5]):
         if index == 0 and name in LATER:
             continue
-        words = [a for a in ([argument.body, argument.orelse] if isinstance(argument, ast.IfExp) else [argument])]
+        words = [argument.body, argument.orelse] if isinstance(argument, ast.IfExp) else [argument]
         found = [w.value for w in words if isinstance(w, ast.Constant) and isinstance(w.value, str)]
         if found and all(CODE.fullmatch(text) for text in found) and index + 1 < len(arguments):
             message = ast.unparse(arguments[index + 1])
@@ -56,16 +56,19 @@ def _codes_of(node: ast.Call, name: str, place: str) -> Iterator[Made]:
 
 def _code_of_dict(node: ast.Dict, place: str) -> Iterator[Made]:
     """Yield the code of an error that is written as a mapping."""
-    values = {key.value: value for key, value in zip(node.keys, node.values, strict=True) if isinstance(key, ast.Constant)}
+    pairs = zip(node.keys, node.values, strict=True)
+    values = {key.value: value for key, value in pairs if isinstance(key, ast.Constant)}
     code, message = values.get("code"), values.get("message")
     if isinstance(code, ast.Constant) and isinstance(code.value, str) and message is not None:
         yield Made(code.value, "dict", ast.unparse(message), place)
 
 
 def _name(function: ast.expr) -> str:
-    return function.attr if isinstance(function, ast.Attribute) else function.id if isinstance(function, ast.Name) else ""
+    if isinstance(function, ast.Attribute):
+        return function.attr
+    return function.id if isinstance(function, ast.Name) else ""
 
 
 if __name__ == "__main__":
     for made in sorted(find_codes(), key=lambda m: m.code):
-        print(f"{made.code:28} {made.maker:18} {made.place:45} {made.message[:110]}")  # noqa: T201
+        print(f"{made.code:28} {made.maker:18} {made.place:45} {made.message[:110]}")

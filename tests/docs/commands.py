@@ -19,8 +19,8 @@ Every command and option. This page is made from the program (`python3 -m tests.
 `patchctl COMMAND --help` says the same. Exit codes: [exit-codes.md](exit-codes.md); output: [output.md](output.md).
 
 Where a rollout's ID may be left out, the latest is meant. A limit pattern is a list of groups, hosts, globs and
-`~regular expressions` joined by `:` or `,`; `&x` keeps what is in x too, `!x` takes it away, `x[0:3]` picks by position,
-`@FILE` reads patterns from a file.
+`~regular expressions` joined by `:` or `,`; `&x` keeps what is in x too, `!x` takes it away, `x[0:3]` picks by
+position, `@FILE` reads patterns from a file.
 """
 
 

@@ -70,7 +70,7 @@ def test_commands_and_options_exist(page: Path) -> None:
             found = command.get_command(context, rest.pop(0))
             assert found is not None, f"{page.name}: no such command: patchctl {' '.join(words)}"
             command = found
-        known = {option for p in (*command.params, *main.params) for option in (*p.opts, *p.secondary_opts)} | {"--help"}
+        known = {option for p in (*command.params, *main.params) for option in p.opts} | {"--help"}
         for word in rest:
             option = word.split("=")[0].rstrip(",.")
             assert not option.startswith("-") or option in known, f"{page.name}: {option} in patchctl {' '.join(words)}"
