@@ -6,22 +6,29 @@ import os
 import re
 import shutil
 import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from tests.lab.kernel import cgroup_roots
 from tests.lab.programs import PATH, LabError, run
 
-PACKAGES = {  # Debian package -> a program it brings, by which we see that it is there
+PACKAGES = {  # what lab and tests use: Debian package -> a program it brings, by which we see that it is there
     "apt-utils": "apt-ftparchive",
+    "busybox": "busybox",
     "debootstrap": "debootstrap",
     "dpkg-dev": "dpkg-scanpackages",
+    "fish": "fish",
     "gnupg": "gpg",
     "iproute2": "ip",
     "nftables": "nft",
     "openssh-client": "ssh",
+    "openssh-server": "sshd",
+    "postgresql": "pg_ctlcluster",
     "procps": "sysctl",
     "systemd-container": "systemd-nspawn",
+    "tcsh": "tcsh",
     "util-linux": "nsenter",
 }
 SUITE = "bookworm"
@@ -55,6 +62,21 @@ def missing_packages() -> list[str]:
     return [package for package, program in PACKAGES.items() if not shutil.which(program, path=PATH)]
 
 
+@contextmanager
+def services_kept_down() -> Iterator[None]:
+    """Let packages be installed without starting what they bring: tests start their own sshd and PostgreSQL."""
+    policy = Path("/usr/sbin/policy-rc.d")
+    if policy.exists():
+        yield
+        return
+    policy.write_text("#!/bin/sh\nexit 101\n")
+    policy.chmod(0o755)
+    try:
+        yield
+    finally:
+        policy.unlink(missing_ok=True)
+
+
 def install_needs() -> None:
     """Install what the lab uses from the machine's own mirror; returns at once when all is there."""
     if reason := why_not():
@@ -62,7 +84,8 @@ def install_needs() -> None:
     if missing := missing_packages():
         noninteractive = {"DEBIAN_FRONTEND": "noninteractive"}
         run("apt-get", "-q", "update", timeout=300)
-        run("apt-get", "-qy", "install", "--no-install-recommends", *missing, timeout=900, env=noninteractive)
+        with services_kept_down():
+            run("apt-get", "-qy", "install", "--no-install-recommends", *missing, timeout=900, env=noninteractive)
     for name, least in SYSCTLS.items():
         knob = Path("/proc/sys", name.replace(".", "/"))
         if knob.exists() and int(knob.read_text()) < least:
