@@ -41,7 +41,7 @@ def load_fleet(settings: Settings, limit: str | None) -> Fleet:
     inventory = load_inventory(settings.inventory)
     names = select_hosts(inventory, expand_limit(limit or ""))
     if not names:
-        raise UsageError("no-hosts", "no host matches", "see `patchctl inventory`")
+        raise UsageError("no-hosts", "no host matches", "see `patchctl inventory list`")
     return Fleet(inventory, tuple(inventory.hosts[name] for name in names))
 
 

@@ -64,16 +64,30 @@ def test_links_lead_somewhere(page: Path) -> None:
 @pytest.mark.parametrize("page", PAGES, ids=lambda p: str(p.relative_to(ROOT)))
 def test_commands_and_options_exist(page: Path) -> None:
     for words in read_invocations(page):
-        command, rest = main, list(words)
-        context = click.Context(main, info_name="patchctl")
-        while isinstance(command, click.Group) and rest and re.fullmatch(r"[a-z]+", rest[0]):
-            found = command.get_command(context, rest.pop(0))
-            assert found is not None, f"{page.name}: no such command: patchctl {' '.join(words)}"
-            command = found
-        known = {option for p in (*command.params, *main.params) for option in p.opts} | {"--help"}
-        for word in rest:
-            option = word.split("=")[0].rstrip(",.")
-            assert not option.startswith("-") or option in known, f"{page.name}: {option} in patchctl {' '.join(words)}"
+        check_invocation(words, page.name)
+
+
+def check_invocation(words: list[str], where: str) -> None:
+    """Check command names and options of a command line; what else it says is not looked at."""
+    command, rest = main, list(words)
+    context = click.Context(main, info_name="patchctl")
+    while isinstance(command, click.Group) and rest and re.fullmatch(r"[a-z]+", rest[0]):
+        found = command.get_command(context, rest.pop(0))
+        assert found is not None, f"{where}: no such command: patchctl {' '.join(words)}"
+        command = found
+    known = {option for p in (*command.params, *main.params) for option in p.opts} | {"--help"}
+    for word in rest:
+        option = re.split(r"[=.:|]", word)[0]
+        assert not re.match(r"--?[a-z]", option) or option in known, f"{where}: {option} in patchctl {' '.join(words)}"
+
+
+def test_hints_name_commands_and_options_that_exist() -> None:
+    """What the program itself tells people to type: `patchctl COMMAND ...` in its texts."""
+    for path in sorted((ROOT / "patchctl").rglob("*.py")):
+        for text in re.findall(r"patchctl ((?:[a-z]+)[^\"`;\n]*)", path.read_text("utf-8")):
+            words = re.split(r"[\s(),]+", text.strip())
+            if words[0] in main.list_commands(click.Context(main)):
+                check_invocation(words, str(path.relative_to(ROOT)))
 
 
 def test_every_page_is_in_the_index() -> None:
