@@ -75,8 +75,6 @@ def command(
             code = 0 if check else exit_code_without_work(plan)
             if not quiet or code:
                 emit(describe_plan(plan), output)
-            if not check and not quiet:
-                print(f"{plan.rollout}: nothing to change", file=sys.stderr)
             return code
         _confirm(plan, yes)
         return _carry_out(

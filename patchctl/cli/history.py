@@ -14,8 +14,8 @@ from patchctl.cli.output import Column, Document, emit
 from patchctl.cli.when import local_time
 
 COLUMNS = (
-    Column("time", "TIME"), Column("audit", "AUDIT", wide=True), Column("rollout", "ROLLOUT"),
-    Column("what", "WHAT"), Column("reason", "REASON"), Column("actor", "ACTOR"),
+    Column("time", "TIME"), Column("audit", "AUDIT", wide=True), Column("rollout", "ROLLOUT"), Column("actor", "ACTOR"),
+    Column("what", "WHAT", fit="wrap", brief="brief"), Column("reason", "REASON", wide=True),
 )  # fmt: skip
 _QUIET_KINDS = frozenset({"job-intended", "snapshot"})
 
@@ -50,10 +50,11 @@ def command(host: str, since: str, state: str | None, output: str) -> None:
 
 def _rows(entry: dict[str, Any]) -> list[dict[str, Any]]:
     """One row for the entry and one for each package it changed."""
-    first = {**entry, "time": local_time(entry["at"]), "audit": "" if entry["audit"] is None else entry["audit"]}
+    told = entry["what"] + (f" ({entry['reason']})" if entry["reason"] else "")
+    audit = "" if entry["audit"] is None else entry["audit"]
+    first = {**entry, "brief": told, "time": local_time(entry["at"]), "audit": audit}
     blank = {"time": "", "audit": "", "rollout": "", "reason": "", "actor": ""}
     changed = [
-        {**blank, "what": f"  {c['package']} {c['from'] or '(not installed)'} -> {c['to'] or '(removed)'}"}
-        for c in entry["changes"]
+        f"  {c['package']} {c['from'] or '(not installed)'} -> {c['to'] or '(removed)'}" for c in entry["changes"]
     ]
-    return [first, *changed]
+    return [first, *({**blank, "what": text, "brief": text} for text in changed)]

@@ -40,10 +40,10 @@ def list_hosts(inventory: tuple[str, ...], limit: str | None, output: str) -> No
 
     rows = [host_data(host) for host in _load(inventory, limit).hosts]
     columns = [
-        Column("host", "HOST"), Column("address", "ADDRESS"), Column("site", "SITE"), Column("groups", "GROUPS"),
-        Column("state", "STATE"), Column("transport", "TRANSPORT", wide=True), Column("user", "USER", wide=True),
-        Column("port", "PORT", wide=True, right=True), Column("become", "BECOME", wide=True),
-        Column("jump", "JUMP", wide=True),
+        Column("host", "HOST"), Column("address", "ADDRESS"), Column("site", "SITE"),
+        Column("groups", "GROUPS", fit="wrap"), Column("state", "STATE"), Column("transport", "TRANSPORT", wide=True),
+        Column("user", "USER", wide=True), Column("port", "PORT", wide=True, right=True),
+        Column("become", "BECOME", wide=True), Column("jump", "JUMP", wide=True),
     ]
     shown = [{**row, "port": row["port"] or "", "state": "frozen" if row["frozen"] else ""} for row in rows]
     count = f"{len(rows)} host{'s' if len(rows) != 1 else ''}"
@@ -67,7 +67,7 @@ def show_host(host: str, origin: bool, inventory: tuple[str, ...], output: str) 
                          f"did you mean {near[0]!r}?" if near else "see patchctl inventory list")
     found = known[host]
     rows = explain_host(found)
-    columns = [Column("key", "KEY"), Column("value", "VALUE")]
+    columns = [Column("key", "KEY"), Column("value", "VALUE", fit="wrap")]
     columns += [Column("origin", "ORIGIN")] if origin else []
     ignored = [f"ignored: {text}" for text in found.ignored] if origin else []
     data = {"host": {**host_data(found), "settings": rows, "ignored": list(found.ignored)}}

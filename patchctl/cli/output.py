@@ -5,7 +5,9 @@ from __future__ import annotations
 import csv
 import io
 import json
+import shutil
 import sys
+import textwrap
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -24,6 +26,10 @@ class Column:
     title: str
     wide: bool = False
     right: bool = False
+    fit: str = ""
+    """How free text gives way on a terminal that is too narrow: cut | wrap; "" = never (names, versions)."""
+    brief: str = ""
+    """Key of the row to show instead in a plain table; "" = `key` there too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,8 +46,15 @@ class Document:
     """Summary lines below a table."""
 
 
-def render(document: Document, fmt: str) -> str:
-    """Return the document as text in one of FORMATS, ending in a newline unless empty."""
+NARROWEST = 20
+"""Characters that a column keeps when it gives way."""
+
+
+def render(document: Document, fmt: str, width: int = 0) -> str:
+    """Return the document as text in one of FORMATS, ending in a newline unless empty.
+
+    `width`: columns of the terminal it is for; 0 = a file or pipe, where nothing is cut or wrapped.
+    """
     whole = {"schema": document.schema, **document.data}
     if fmt == "json":
         return json.dumps(whole, indent=2, ensure_ascii=False) + "\n"
@@ -58,27 +71,70 @@ def render(document: Document, fmt: str) -> str:
     if fmt == "csv":
         return _csv(document)
     columns = [c for c in document.columns if fmt != "table" or not c.wide]
-    from tabulate import tabulate
-
-    style = "github" if fmt == "markdown" else "plain"
-    body = [[_cell(row.get(c.key), markdown=fmt == "markdown") for c in columns] for row in document.rows]
-    table = tabulate(
-        body,
-        headers=[c.title for c in columns],
-        tablefmt=style,
-        disable_numparse=True,
-        colalign=[("right" if c.right else "left") for c in columns] if body else None,
-    )
-    shown = [line.rstrip() for line in table.splitlines()] if body else []
+    keys = [(fmt == "table" and c.brief) or c.key for c in columns]
+    body = [[_cell(row.get(key), markdown=fmt == "markdown") for key in keys] for row in document.rows]
+    if fmt == "table" and width:
+        _fit(body, columns, width)
+    shown = []
+    if body:
+        shown = _markdown(body, columns) if fmt == "markdown" else _plain(body, columns)
     if fmt != "markdown":
-        shown += [strip_control(line) for line in document.footer]
+        footer = [strip_control(line) for line in document.footer]
+        shown += [part for line in footer for part in _wrap_line(line, width)] if width else footer
     return "\n".join(shown) + "\n" if shown else ""
 
 
 def emit(document: Document, fmt: str) -> None:
-    """Write the document to stdout."""
-    sys.stdout.write(render(document, fmt))
+    """Write the document to stdout, as wide as the terminal if that is one."""
+    width = shutil.get_terminal_size().columns if sys.stdout.isatty() else 0
+    sys.stdout.write(render(document, fmt, width))
     sys.stdout.flush()
+
+
+def _markdown(body: list[list[str]], columns: Sequence[Column]) -> list[str]:
+    from tabulate import tabulate
+
+    titles, sides = [c.title for c in columns], ["right" if c.right else "left" for c in columns]
+    return tabulate(body, titles, "github", disable_numparse=True, colalign=sides).splitlines()
+
+
+def _plain(body: list[list[str]], columns: Sequence[Column]) -> list[str]:
+    """Lay rows out under their titles, two spaces apart; a cell may have several lines."""
+    rows = [[cell.split("\n") for cell in row] for row in ([c.title for c in columns], *body)]
+    widths = [max(len(line) for row in rows for line in row[at]) for at in range(len(columns))]
+    lines = []
+    for row in rows:
+        for number in range(max(map(len, row))):
+            parts = [cell[number] if number < len(cell) else "" for cell in row]
+            padded = (
+                part.rjust(width) if c.right else part.ljust(width)
+                for part, width, c in zip(parts, widths, columns, strict=True)
+            )
+            lines.append("  ".join(padded).rstrip())
+    return lines
+
+
+def _fit(body: list[list[str]], columns: Sequence[Column], width: int) -> None:
+    """Narrow the columns that may give way, the last one first, until a row fits into `width` or none is left."""
+    widths = [max([len(c.title), *(len(row[at]) for row in body)]) for at, c in enumerate(columns)]
+    for at in reversed(range(len(columns))):
+        excess = sum(widths) + 2 * (len(columns) - 1) - width
+        if excess <= 0 or not columns[at].fit or widths[at] <= NARROWEST:
+            continue
+        widths[at] = room = max(NARROWEST, widths[at] - excess)
+        for row in body:
+            if len(row[at]) > room and columns[at].fit == "cut":
+                row[at] = row[at][: room - 1] + "…"
+            elif len(row[at]) > room:
+                row[at] = textwrap.fill(row[at], room, break_on_hyphens=False)
+
+
+def _wrap_line(line: str, width: int) -> list[str]:
+    """Wrap a line of prose; one that holds a command stays whole, so that it can be copied."""
+    if len(line) <= width or "patchctl " in line:
+        return [line]
+    indent = " " * (len(line) - len(line.lstrip()) + 4)
+    return textwrap.wrap(line, width, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False)
 
 
 def _cell(value: object, *, markdown: bool = False) -> str:

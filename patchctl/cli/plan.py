@@ -26,10 +26,11 @@ COLUMNS = (
     Column("security", "SECURITY", wide=True, right=True),
     Column("reboot", "REBOOT"),
     Column("download", "DOWNLOAD", wide=True, right=True),
-    Column("what", "WHAT"),
+    Column("what", "WHAT", fit="cut", brief="brief"),
     Column("everything", "ALL CHANGES", wide=True),
 )
 SHOWN_CHANGES = 3
+SHOWN_LINES = 20
 
 
 @click.command("plan")
@@ -120,8 +121,30 @@ def describe_plan(plan: Plan, out: str = "") -> Document:
     data["next_due"] = plan.next_due
     data["notes"] = list(plan.notes)
     data["summary"] = {**data["summary"], **_summarise(plan)}
-    rows = [_row(plan, item) for item in _in_order(plan)]
-    return Document("patchctl/plan/1", data, rows, COLUMNS, list_key="hosts", footer=_footer(plan, out))
+    idle = not any(host.changes or host.skip for host in plan.hosts.values())
+    rows = [] if idle else _mark_repeats([_row(plan, item) for item in _in_order(plan)])
+    footer = [_nothing(plan), *_refused(plan), *_notes(plan)] if idle else _footer(plan, out)
+    return Document("patchctl/plan/1", data, rows, COLUMNS, list_key="hosts", footer=footer)
+
+
+def _mark_repeats(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Let each row say "as HOST" in a plain table where an earlier host has the very same several changes."""
+    first: dict[str, str] = {}
+    for row in rows:
+        known = first.setdefault(row["everything"], row["host"]) if row["everything"] else row["host"]
+        row["brief"] = row["what"] if known == row["host"] or ", " not in row["everything"] else f"as {known}"
+    return rows
+
+
+def _nothing(plan: Plan) -> str:
+    """Say in one line that no host changes, and how old the oldest knowledge behind that is."""
+    from patchctl.model.units import format_duration
+
+    ages = [host.metadata_age for host in plan.hosts.values() if host.metadata_age is not None]
+    lists = f"; lists {format_duration(max(ages))} old" if ages else ""
+    due = [host.host for host in plan.hosts.values() if host.reboot_expected]
+    reboots = f"; reboot needed on {', '.join(due[:5])}{' …' if len(due) > 5 else ''}" if due else ""
+    return f"Nothing to change on {_count(len(plan.hosts), 'host')}{lists}{reboots}"
 
 
 def _describe_host(host: HostPlan) -> dict[str, Any]:
@@ -213,7 +236,6 @@ def _summarise(plan: Plan) -> dict[str, Any]:
 
 
 def _footer(plan: Plan, out: str) -> Sequence[str]:
-    from patchctl.model.localtime import format_instant, parse_zone
     from patchctl.model.units import format_bytes, format_duration
 
     s = _summarise(plan)
@@ -233,21 +255,31 @@ def _footer(plan: Plan, out: str) -> Sequence[str]:
         parts += [f"soak {format_duration(ring.soak)}"] if ring.soak else []
         parts += [f"approval: {ring.approval}"] if ring.approval else []
         lines.append(f"Ring {ring.name}: {', '.join(parts)}")
-    refused = _count_refused(plan)
-    if refused["updates"]:
-        due = f", next due {format_instant(plan.next_due, parse_zone(plan.timezone))}" if plan.next_due else ""
-        lines.append(
-            f"NOT APPROVED  {_count(refused['updates'], 'update')} on {_count(refused['hosts'], 'host')} "
-            f"({_join(refused['by_approval'])}){due}"
-        )
-    states = Counter(host.skip_state for host in plan.hosts.values() if host.skip)
-    if states:
-        lines.append(f"LEFT ALONE    {_count(states.total(), 'host')} ({_join(states)})")
-    lines += [f"Note: {note}" for note in plan.notes]
-    lines += [f"Note: {host.host}: {note}" for host in plan.hosts.values() for note in host.notes][:20]
+    lines += _refused(plan)
+    left = [host for host in plan.hosts.values() if host.skip]
+    if left:
+        lines.append(f"LEFT ALONE    {_count(len(left), 'host')} ({_join(Counter(h.skip_state for h in left))})")
+        lines += [f"  {host.host}: {host.skip}" for host in left[:SHOWN_LINES]]
+    lines += _notes(plan)
     if out:
         lines.append(f"Next: patchctl apply {out}")
     return lines
+
+
+def _refused(plan: Plan) -> list[str]:
+    from patchctl.model.localtime import format_instant, parse_zone
+
+    refused = _count_refused(plan)
+    if not refused["updates"]:
+        return []
+    due = f", next due {format_instant(plan.next_due, parse_zone(plan.timezone))}" if plan.next_due else ""
+    counts = f"{_count(refused['updates'], 'update')} on {_count(refused['hosts'], 'host')}"
+    return [f"NOT APPROVED  {counts} ({_join(refused['by_approval'])}){due}"]
+
+
+def _notes(plan: Plan) -> list[str]:
+    own = [f"Note: {host.host}: {note}" for host in plan.hosts.values() for note in host.notes]
+    return [*(f"Note: {note}" for note in plan.notes), *own[:SHOWN_LINES]]
 
 
 def _count(number: int, noun: str) -> str:

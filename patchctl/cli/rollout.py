@@ -21,7 +21,8 @@ F = TypeVar("F", bound=Callable[..., Any])
 SCHEMA = "patchctl/rollout/1"
 COLUMNS = (
     Column("host", "HOST"), Column("ring", "RING"), Column("wave", "WAVE", wide=True), Column("state", "STATE"),
-    Column("attempts", "TRIES", right=True), Column("message", "WHY"), Column("attempt", "ATTEMPT", wide=True),
+    Column("attempts", "TRIES", right=True), Column("message", "WHY", fit="wrap"),
+    Column("attempt", "ATTEMPT", wide=True),
 )
 
 

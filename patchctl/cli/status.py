@@ -16,7 +16,7 @@ from patchctl.model.units import format_bytes
 
 COLUMNS = (
     Column("what", "WHAT"), Column("name", "NAME"), Column("state", "STATE"), Column("when", "WHEN"),
-    Column("detail", "DETAIL"),
+    Column("detail", "DETAIL", fit="wrap"),
 )  # fmt: skip
 _UNSEEN_SHOWN = 10
 

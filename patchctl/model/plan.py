@@ -61,6 +61,8 @@ class HostPlan:
     late: bool = False
     """The run itself depends on this host (jump host, relay, controller): last and alone."""
     download_bytes: int = 0
+    metadata_age: float | None = None
+    """Seconds since the host's package lists were refreshed, when it was looked at."""
     notes: tuple[str, ...] = ()
     """What a reader must know about this host: broken packages, a freeze that has ended ..."""
 

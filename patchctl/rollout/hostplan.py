@@ -125,7 +125,10 @@ def outline_host(
     if facts.broken:
         notes.append(f"broken packages: {', '.join(facts.broken[:5])}")
     work = _find_work(host, facts, survey.resolution, judge, memo)
-    plan = replace(plan, boot_id=facts.boot_id, not_approved=work.not_approved, notes=tuple(notes))
+    plan = replace(
+        plan, boot_id=facts.boot_id, metadata_age=facts.metadata_age, not_approved=work.not_approved,
+        notes=tuple(notes),
+    )  # fmt: skip
     if work.blocked:
         return HostOutline(replace(plan, skip=work.blocked, skip_state=BLOCKED), next_due=work.next_due)
     expected, why = expect_reboot(facts, work.changes, plan.reboot)

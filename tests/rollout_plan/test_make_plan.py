@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
+from patchctl.cli.output import render
 from patchctl.cli.plan import command, describe_plan, pick_exit_code
 from patchctl.cli.progress import FailuresOnly
 from patchctl.connect.contract import Command
@@ -194,6 +195,24 @@ def test_documents_show_changes_extras_reboot_and_what_waits(store: Store) -> No
     assert "NOT APPROVED  6 updates on 3 hosts (pending 6)" in text
     assert "LEFT ALONE    1 host (unreachable 1)" in text
     assert "Next: patchctl apply plan.json" in text
+
+
+def test_identical_hosts_are_told_once_in_a_plain_table(store: Store) -> None:
+    document = describe_plan(plan_with(EVERYTHING, store, FakeFleet(away=("web1",))))
+    brief = {row["host"]: row["brief"] for row in document.rows}
+    first, *others = [host for host in brief if host != "web1"]
+    assert {brief[host] for host in others} == {f"as {first}"}
+    assert "openssl" in brief[first]
+    assert brief["web1"].startswith("unreachable: ")
+    assert "  web1: tcp-refused: web1: connection refused" in document.footer, "the reason is never cut"
+
+
+def test_nothing_to_do_is_one_line(store: Store) -> None:
+    plan = plan_with(EVERYTHING, store, FakeFleet())
+    idle = {name: replace(host, changes=(), metadata_age=24.0) for name, host in plan.hosts.items()}
+    document = describe_plan(replace(plan, hosts=idle))
+    assert render(document, "table") == "Nothing to change on 4 hosts; lists 24s old\n"
+    assert len(json.loads(render(document, "json"))["hosts"]) == 4
 
 
 # -- the command itself
