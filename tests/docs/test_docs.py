@@ -81,6 +81,18 @@ def check_invocation(words: list[str], where: str) -> None:
         assert not re.match(r"--?[a-z]", option) or option in known, f"{where}: {option} in patchctl {' '.join(words)}"
 
 
+@pytest.mark.parametrize("words", ["scan --nonsense", "rollout sing", "inventory show web01 --policy p"])
+def test_a_wrong_command_is_found(words: str) -> None:
+    with pytest.raises(AssertionError):
+        check_invocation(words.split(), "a page")
+
+
+def test_a_failing_command_is_found(tmp_path: Path) -> None:
+    block = Block(ROOT / "README.md", 1, "console", "$ patchctl config show\n$ patchctl plan --policy none\n$ true\n")
+    with pytest.raises(AssertionError, match="no-policy"):
+        run_block(block, tmp_path)
+
+
 def test_hints_name_commands_and_options_that_exist() -> None:
     """What the program itself tells people to type: `patchctl COMMAND ...` in its texts."""
     for path in sorted((ROOT / "patchctl").rglob("*.py")):
