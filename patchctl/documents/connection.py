@@ -45,6 +45,7 @@ def build_connection(settings: Mapping[str, Any], place_of: Callable[[str], str]
         connect=settings.get("timeouts.connect", defaults_timeouts.connect) * factor,
         silence=settings.get("timeouts.silence", defaults_timeouts.silence) * factor,
         total=settings.get("timeouts.total", defaults_timeouts.total) * factor,
+        factor=factor,
     )
     options = {k[len(OPTION_PREFIX) :]: str(value) for k, value in settings.items() if k.startswith(OPTION_PREFIX)}
     return Connection(

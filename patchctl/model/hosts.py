@@ -41,6 +41,8 @@ class Timeouts:
     connect: float = 15.0
     silence: float = 120.0
     total: float = 900.0
+    factor: float = 1.0
+    """The site's timeout_factor, which the three have in them already: other deadlines are multiplied by it."""
 
 
 @dataclass(frozen=True, slots=True)

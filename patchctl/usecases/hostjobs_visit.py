@@ -14,6 +14,7 @@ from patchctl.model.errors import HostError
 from patchctl.model.evidence import Evidence, Probe, Snapshot
 from patchctl.model.hosts import Host
 from patchctl.model.text import decode, one_line
+from patchctl.usecases.scan import stretch
 
 REQUEST_TIME = 180.0
 """Seconds for one question to the runner: it waits up to about 20 s for a lock, and slow disks sync slowly."""
@@ -58,6 +59,7 @@ class Visit:
             return {}
         nonce = secrets.token_hex(16)
         total = 60.0 + sum(probe.timeout for probe in probes)
+        probes = stretch(probes, self._session.host)
         result = self.run(compile_script(probes, nonce), timeout=total, cap=PROBE_CAP)
         snapshot = parse_output(
             result.stdout, probes, nonce, host=self._session.host.name, taken_at=0.0, as_root=result.as_root,
@@ -72,7 +74,11 @@ class Visit:
     def run(
         self, script: str, *, stdin: Iterable[bytes] | None = None, timeout: float, cap: int = 4 * 1024 * 1024
     ) -> Result:
-        """Run sh text as root; the host may be silent for as long as it may take in all."""
+        """Run sh text as root; the host may be silent for as long as it may take in all.
+
+        `timeout`: seconds at a site without timeout_factor.
+        """
+        timeout *= self._session.host.connection.timeouts.factor
         return self._session.run(
             Command(script, become=True, stdin=stdin, timeout=timeout, silence=timeout, cap=cap)
         )

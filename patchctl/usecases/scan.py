@@ -108,10 +108,17 @@ def collect_snapshot(session: Session, refresh: str, clock: Clock, extra: Sequen
 def _ask(session: Session, shell: str, probes: Sequence[Probe], *, become: bool) -> tuple[str, Result]:
     """Run the script once, with a fresh nonce."""
     nonce = secrets.token_hex(16)
+    probes = stretch(probes, session.host)
     # A probe may work silently until its own deadline; only longer silence means that the host hangs.
     silence = max(session.host.connection.timeouts.silence, max(p.timeout for p in probes) + PATIENCE)
     command = Command(compile_probes(shell, probes, nonce), become=become, silence=silence)
     return nonce, session.run(command)
+
+
+def stretch(probes: Sequence[Probe], host: Host) -> tuple[Probe, ...]:
+    """Return the probes with the patience that the host's site asks for (timeout_factor)."""
+    factor = host.connection.timeouts.factor
+    return tuple(probes) if factor == 1 else tuple(replace(p, timeout=p.timeout * factor) for p in probes)
 
 
 def _nothing_heard(result: Result) -> HostFailure:

@@ -88,6 +88,7 @@ groups:
     assert c.password.scheme == "env"
     assert c.key_passphrase is not None
     assert c.key_passphrase.value == "key of h"
+    assert (c.timeouts.connect, c.timeouts.total, c.timeouts.factor) == (10.0, 1200.0, 2.0)
     assert (c.timeouts.connect, c.timeouts.silence, c.timeouts.total) == (10.0, 240.0, 1200.0)
     assert c.options == {"compression": "yes", "serveraliveinterval": "10"}
     assert host.health == (
