@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import click
@@ -35,11 +34,11 @@ def verify(
     Edited, dropped, swapped and cut-off records are found, and edited plans and evidence. Against somebody who can
     rewrite the whole store, compare with a head kept on another machine (--head).
     """
-    from patchctl.documents.settings import load_settings
+    from patchctl.cli.visiting import settings_of
     from patchctl.store.database import open_store
     from patchctl.usecases.audit import HEAD_FILE, keep_head, parse_head, verify_audit
 
-    settings = load_settings({"state": state}, Path.cwd(), os.environ)
+    settings = settings_of({"state": state})
     with open_store(settings.state, writable=False) as store:
         found = verify_audit(store, settings.reports, [parse_head(text, store) for text in heads])
     if found.ok and found.records and not check:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -51,13 +50,14 @@ def command(
     never touched, whatever network they are in.
     """
     from patchctl.cli.progress import make_observer
+    from patchctl.cli.visiting import settings_of
     from patchctl.discover.draft import draft_inventory
     from patchctl.documents.inventories import load_inventory
-    from patchctl.documents.settings import load_settings
+    from patchctl.usecases.access import known_hosts_files
     from patchctl.usecases.atomic import write_atomically
-    from patchctl.usecases.discover import DiscoveryRequest, discover, known_hosts_files, made_line, prepare_scope
+    from patchctl.usecases.discover import DiscoveryRequest, discover, made_line, prepare_scope
 
-    settings = load_settings({"inventory": inventory}, Path.cwd(), os.environ)
+    settings = settings_of({"inventory": inventory})
     request = DiscoveryRequest(
         nets=nets, allow=settings.discovery.allow, exclude=(*settings.discovery.exclude, *exclude),
         ports=ports or (22, 5985, 5986), rate=rate, names=not no_names,

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import time
-from pathlib import Path
 from typing import Any
 
 import click
@@ -27,7 +25,7 @@ _QUIET_KINDS = frozenset({"job-intended", "snapshot"})
 @output_option()
 def command(host: str, since: str, state: str | None, output: str) -> None:
     """Show what happened to HOST: every attempt with its changes, decisions, and (with -o wide) visits and intents."""
-    from patchctl.documents.settings import load_settings
+    from patchctl.cli.visiting import settings_of
     from patchctl.model.errors import UsageError
     from patchctl.model.units import parse_duration
     from patchctl.store.database import open_store
@@ -37,7 +35,7 @@ def command(host: str, since: str, state: str | None, output: str) -> None:
         age = parse_duration(since)
     except ValueError as error:
         raise UsageError("since", str(error), "for example --since 90d") from error
-    settings = load_settings({"state": state}, Path.cwd(), os.environ)
+    settings = settings_of({"state": state})
     with open_store(settings.state, writable=False) as store:
         entries = read_history(store, host, time.time() - age)
     rows = [row for e in entries if output != "table" or e["kind"] not in _QUIET_KINDS for row in _rows(e)]

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import difflib
-import os
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -25,10 +23,10 @@ def command() -> None:
 
 
 def _load(inventory: tuple[str, ...], limit: str | None) -> Fleet:
-    from patchctl.documents.settings import load_settings
+    from patchctl.cli.visiting import settings_of
     from patchctl.usecases.access import load_fleet
 
-    return load_fleet(load_settings({"inventory": inventory}, Path.cwd(), os.environ), limit)
+    return load_fleet(settings_of({"inventory": inventory}), limit)
 
 
 @command.command("list")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from pathlib import Path
 
@@ -31,7 +30,7 @@ def command(
     Exits 13 when the audit chain does not verify; the report is written all the same and says so.
     """
     from patchctl.cli.actor import current_actor
-    from patchctl.documents.settings import load_settings
+    from patchctl.cli.visiting import settings_of
     from patchctl.model.errors import TrustError, UsageError
     from patchctl.store.database import open_store
     from patchctl.usecases.report import FORMATS, write_report
@@ -41,7 +40,7 @@ def command(
     if unknown or not wanted:
         bad = unknown[0] if unknown else ""
         raise UsageError("report-format", f"there is no report format {bad!r}", f"one of: {', '.join(FORMATS)}")
-    settings = load_settings({"state": state}, Path.cwd(), os.environ)
+    settings = settings_of({"state": state})
     with open_store(settings.state) as store:
         name = rollout or store.latest_rollout()
         if name is None:

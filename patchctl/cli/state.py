@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 import time
 from pathlib import Path
@@ -17,9 +16,9 @@ from patchctl.model.units import format_bytes, parse_duration
 
 
 def _url(state: str | None) -> str:
-    from patchctl.documents.settings import load_settings
+    from patchctl.cli.visiting import settings_of
 
-    return load_settings({"state": state}, Path.cwd(), os.environ).state
+    return settings_of({"state": state}).state
 
 
 def _age(text: str, option: str) -> float:

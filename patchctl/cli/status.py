@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import time
-from pathlib import Path
 from typing import Any
 
 import click
@@ -32,12 +30,12 @@ def command(inventory: tuple[str, ...], state: str | None, output: str, quiet: b
 
     Touches no host and writes nothing.
     """
+    from patchctl.cli.visiting import settings_of
     from patchctl.documents.inventories import load_inventory
-    from patchctl.documents.settings import load_settings
     from patchctl.store.database import open_store
     from patchctl.usecases.status import read_status
 
-    settings = load_settings({"state": state, "inventory": inventory}, Path.cwd(), os.environ)
+    settings = settings_of({"state": state, "inventory": inventory})
     hosts = load_inventory(settings.inventory).hosts if any(p.exists() for p in settings.inventory) else None
     now = time.time()
     with open_store(settings.state, writable=False) as store:

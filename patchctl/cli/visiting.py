@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -41,16 +40,10 @@ def settings_of(flags: Mapping[str, object]) -> Settings:
 
 def fleet_of(settings: Settings, limit: str | None) -> Fleet:
     """Return the hosts meant, each with --timeout as its total deadline where one was given."""
-    from patchctl.usecases.access import Fleet, load_fleet
+    from patchctl.usecases.access import Fleet, load_fleet, with_total
 
     fleet = load_fleet(settings, limit)
-    if settings.timeout is None:
-        return fleet
-    total = settings.timeout
-    return Fleet(fleet.inventory, tuple(
-        replace(h, connection=replace(h.connection, timeouts=replace(h.connection.timeouts, total=total)))
-        for h in fleet.hosts
-    ))  # fmt: skip
+    return Fleet(fleet.inventory, tuple(with_total(host, settings.timeout) for host in fleet.hosts))
 
 
 def prompt_for_secret() -> Callable[[str], str] | None:

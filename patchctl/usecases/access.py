@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from patchctl.connect.connections import Connections
@@ -43,6 +43,13 @@ def load_fleet(settings: Settings, limit: str | None) -> Fleet:
     if not names:
         raise UsageError("no-hosts", "no host matches", "see `patchctl inventory list`")
     return Fleet(inventory, tuple(inventory.hosts[name] for name in names))
+
+
+def with_total(host: Host, total: float | None) -> Host:
+    """Return the host with `total` seconds for all of one exchange (--timeout); None leaves its own."""
+    if total is None:
+        return host
+    return replace(host, connection=replace(host.connection, timeouts=replace(host.connection.timeouts, total=total)))
 
 
 def expand_limit(limit: str) -> str:

@@ -127,11 +127,6 @@ def _resolve(name: str) -> frozenset[str]:
         return frozenset()
 
 
-def known_hosts_files(project: Path) -> tuple[Path, ...]:
-    """Return the project's own file and those that ssh reads, whose keys tell managed hosts again."""
-    return (project, Path("~/.ssh/known_hosts").expanduser(), Path("/etc/ssh/ssh_known_hosts"))
-
-
 def made_line(request: DiscoveryRequest) -> str:
     """Return the first line of a drafted inventory: when, and from what."""
     stamp = time.strftime("%Y-%m-%d %H:%M %Z")

@@ -30,9 +30,9 @@ from patchctl.platforms.registry import platform_for, platform_named, read_os
 from patchctl.rollout.hostplan import Judge, Survey, choose_updates, list_unresolved
 from patchctl.rollout.membership import select_members
 from patchctl.rollout.plan import build_plan
-from patchctl.usecases.access import Fleet
+from patchctl.usecases.access import Fleet, with_total
 from patchctl.usecases.atomic import write_atomically
-from patchctl.usecases.scan import Opener, SnapshotStore, compile_probes, scan_hosts, shell_of
+from patchctl.usecases.scan import Opener, SnapshotStore, compile_probes, scan_hosts, shell_of, stretch
 
 MAX_LIST_AGE = 24 * 3600.0
 """Package lists that are older than this when planning (seconds) say nothing about what is pending."""
@@ -79,7 +79,7 @@ class PlanRequest:
     def fleet(self, names: Iterable[str]) -> Fleet:
         """Return these hosts as visits need them."""
         hosts = (self.inventory.hosts[name] for name in names)
-        return Fleet(self.inventory, tuple(_with_deadline(host, self.timeout) for host in hosts))
+        return Fleet(self.inventory, tuple(with_total(host, self.timeout) for host in hosts))
 
 
 def make_plan(
@@ -143,12 +143,6 @@ def controller_names() -> tuple[str, ...]:
     """Return the names by which an inventory may call this machine."""
     name = socket.gethostname()
     return tuple(dict.fromkeys((name, name.partition(".")[0])))
-
-
-def _with_deadline(host: Host, total: float | None) -> Host:
-    if total is None:
-        return host
-    return replace(host, connection=replace(host.connection, timeouts=replace(host.connection.timeouts, total=total)))
 
 
 def make_judge(
@@ -258,7 +252,7 @@ def resolve_changes(
 ) -> HostFacts | HostFailure:
     """Ask a host what installing just these changes would do to it. Nothing is installed. Raise HostError."""
     platform = platform_named(platform_name)
-    probe = platform.resolve_probe(changes, refresh)
+    (probe,) = stretch([platform.resolve_probe(changes, refresh)], host)
     nonce = secrets.token_hex(16)
     become = host.connection.become.method != "none"
     with closing(connections.open(host)) as session:
