@@ -76,10 +76,11 @@ def _gate(state: RolloutState, index: int | None, now: float) -> Gate:
 
 def _follow(state: RolloutState, gate: Gate, now: float, around: Surroundings) -> Iterator[Action]:
     """Yield the next step of every host whose work has begun."""
-    for host in state.hosts.values():
-        if host.settled or host.job or host.last is None:
-            if state.status == ABORTED and host.staged and not host.settled and not host.job:
-                yield _drop(host)
+    if state.status == ABORTED:
+        yield from (_drop(state.hosts[name]) for name in state.tally.waiting if state.hosts[name].staged)
+    for name in state.tally.active:
+        host = state.hosts[name]
+        if host.job or host.last is None:
             continue
         plan = state.plan.hosts[host.host]
         signatures = around.signatures.get(plan.platform, ())
@@ -99,20 +100,17 @@ def _advance(
     if state.status != RUNNING or index is None:
         return
     ring = state.rings[index]
-    pairs = list(state.ring_hosts(index))
-    if all(host.settled for _, host in pairs):
+    if not state.tally.unsettled.get(ring.name):
         yield Record((Draft("ring-finished", data={"ring": ring.name}),))
     elif ring.opened_at is None:
-        yield from _open(state, index, pairs, now)
+        yield from _open(state, index, now)
     else:
-        yield from _begin_hosts(state, pairs, gate, now, around)
+        yield from _begin_hosts(state, index, gate, now, around)
 
 
-def _open(
-    state: RolloutState, index: int, pairs: Sequence[tuple[HostPlan, HostProgress]], now: float
-) -> Iterator[Action]:
+def _open(state: RolloutState, index: int, now: float) -> Iterator[Action]:
     ring = state.rings[index]
-    idle = tuple(_nothing_to_do(host) for plan, host in pairs if not host.settled and not _has_work(plan))
+    idle = tuple(_nothing_to_do(host) for plan, host in state.ring_hosts(index) if not host.settled and not _has_work(plan))
     if idle:
         yield Record(tuple(draft for record in idle for draft in record.events))
         return
@@ -126,14 +124,16 @@ def _open(
 
 
 def _begin_hosts(
-    state: RolloutState, pairs: Sequence[tuple[HostPlan, HostProgress]], gate: Gate, now: float, around: Surroundings
+    state: RolloutState, index: int, gate: Gate, now: float, around: Surroundings
 ) -> Iterator[Action]:
     """Yield preflights of hosts whose turn it is, and end those that max_down will never let start."""
     if not gate.open:
         yield WakeAt(gate.look_at)
         return
-    at_work = sum(1 for host in state.hosts.values() if host.active)
-    turn = _whose_turn(pairs, at_work)
+    at_work = len(state.tally.active)
+    if at_work >= state.plan.concurrency:
+        return
+    turn = _whose_turn(state, index)
     down = find_down(state, around.down_elsewhere)
     held: list[tuple[HostPlan, HostProgress, Gate]] = []
     for plan, host in turn:
@@ -153,13 +153,12 @@ def _begin_hosts(
         yield from _hold(held, any(host.not_before > now for _, host in turn), now, around)
 
 
-def _whose_turn(
-    pairs: Sequence[tuple[HostPlan, HostProgress]], at_work: int
-) -> list[tuple[HostPlan, HostProgress]]:
+def _whose_turn(state: RolloutState, index: int) -> list[tuple[HostPlan, HostProgress]]:
     """Return the hosts that wait to be begun; `late` ones only when nothing else is left or at work."""
-    waiting = [(plan, host) for plan, host in pairs if not host.settled and not host.active]
+    names = [name for wave in state.plan.rings[index].waves for name in wave if name in state.tally.waiting]
+    waiting = [(state.plan.hosts[name], state.hosts[name]) for name in names]
     ordinary = [pair for pair in waiting if not pair[0].late]
-    return ordinary or ([] if at_work else waiting)
+    return ordinary or ([] if state.tally.active else waiting)
 
 
 def _hold(
@@ -188,8 +187,8 @@ def _assemble(state: RolloutState, actions: Sequence[Action]) -> tuple[Action, .
     if records:
         return (Record(tuple(draft for record in records for draft in record.events)),)
     jobs = tuple(action for action in actions if isinstance(action, RunJob))
-    out = any(host.job for host in state.hosts.values())
     wakes = [action.time for action in actions if isinstance(action, WakeAt)]
-    if state.status != RUNNING and not jobs and not out and not wakes:
+    out = any(state.hosts[name].job for name in state.tally.active)
+    if state.status != RUNNING and not jobs and not wakes and not out:
         return (Finish(),)
     return (*jobs, WakeAt(min(wakes, default=math.inf)))

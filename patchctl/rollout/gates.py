@@ -59,14 +59,9 @@ OPEN = Gate(True)
 
 def measure_limits(state: RolloutState) -> tuple[LimitUse, ...]:
     """Return the use of errors, unreachable and changed over the hosts that the plan touches."""
-    total = sum(1 for plan in state.plan.hosts.values() if not plan.skip)
-    counts = dict.fromkeys(LIMITS, 0)
-    for host in state.hosts.values():
-        if host.counts:
-            counts[host.counts] += 1
-    limits = state.plan.limits
+    total, counts, limits = state.tally.touched, state.tally.counts, state.plan.limits
     budgets = {"errors": limits.errors, "unreachable": limits.unreachable, "changed": limits.changed}
-    return tuple(LimitUse(name, counts[name], total, resolve_budget(budgets[name], total)) for name in LIMITS)
+    return tuple(LimitUse(name, counts.get(name, 0), total, resolve_budget(budgets[name], total)) for name in LIMITS)
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,6 +26,7 @@ from patchctl.rollout.state import (
     RingProgress,
     RolloutState,
 )
+from patchctl.rollout.tally import HostTable, take_tally
 
 __all__ = ["HOST_KINDS", "ROLLOUT_KINDS", "fold", "fold_all", "initial", "intent_draft", "outcome_draft", "to_document"]
 
@@ -54,7 +55,8 @@ def initial(plan: Plan) -> RolloutState:
         else HostProgress(name)
         for name, host in plan.hosts.items()
     }
-    return RolloutState(plan, rings=tuple(RingProgress(ring.name) for ring in plan.rings), hosts=hosts)
+    rings = tuple(RingProgress(ring.name) for ring in plan.rings)
+    return RolloutState(plan, rings=rings, hosts=hosts, tally=take_tally(plan, hosts))
 
 
 def fold(state: RolloutState, event: Event) -> RolloutState:
@@ -69,17 +71,18 @@ def fold_all(
     current: int = EVENT_VERSION,
 ) -> RolloutState:
     """Fold many events at once. Events with seq 0 live in memory only and do not advance `state.seq`."""
-    hosts = dict(state.hosts)
+    table = HostTable(state.plan, state.hosts, state.tally)
+    hosts = table.hosts
     for raw in events:
         event = upcast(raw, upcasters, current)
         if event.kind in HOST_KINDS:
             if event.host not in hosts:
                 raise UsageError("foreign-journal", f"event {event.seq} is about {event.host}, which the plan lacks")
-            hosts[event.host] = fold_host(hosts[event.host], event)
+            table.put(fold_host(hosts[event.host], event))
             if event.kind == "host-settled" and event.data.get("changed"):
                 state = _mark_ring_changed(state, event.host)
         elif event.kind in ROLLOUT_KINDS:
-            state = _fold_rollout(state, event, hosts)
+            state = _fold_rollout(state, event, table)
         else:
             raise UsageError(
                 "unknown-event", f"event {event.seq} of {event.rollout} is of unknown kind {event.kind!r}",
@@ -87,7 +90,7 @@ def fold_all(
             )
         if event.seq:
             state = replace(state, seq=event.seq)
-    return replace(state, hosts=hosts)
+    return replace(state, hosts=hosts, tally=table.tally())
 
 
 def upcast(event: Event, upcasters: Mapping[tuple[str, int], Upcaster], current: int) -> Event:
@@ -144,19 +147,18 @@ def _mark_ring_changed(state: RolloutState, host: str) -> RolloutState:
     return replace(state, rings=rings)
 
 
-def _fold_rollout(state: RolloutState, event: Event, hosts: dict[str, HostProgress]) -> RolloutState:
+def _fold_rollout(state: RolloutState, event: Event, table: HostTable) -> RolloutState:
     if event.kind in NOTIFIED_KINDS:
         state = replace(state, unsent=(*state.unsent, event.seq))
     if event.kind.startswith("ring-") or event.kind == "approval-requested":
         return _fold_ring(state, event)
     if event.kind == "controller-took-over":
-        for name, host in hosts.items():
-            if host.job:
-                hosts[name] = fold_host(host, event)
+        for host in [host for host in table.hosts.values() if host.job]:
+            table.put(fold_host(host, event))
         return replace(state, token=int(event.data["token"]), controller=event.actor)
     if event.kind == "rollout-retried":
         for name in event.data["hosts"]:
-            hosts[name] = fold_host(hosts[name], event)
+            table.put(fold_host(table.hosts[name], event))
         rings = tuple(
             replace(ring, finished_at=None) if ring.name in event.data["rings"] else ring for ring in state.rings
         )

@@ -134,6 +134,22 @@ class RingProgress:
 
 
 @dataclass(frozen=True, slots=True)
+class Tally:
+    """What a look at all hosts would give, kept up to date by rollout/tally.py. Names are keys, in no special order."""
+
+    active: Mapping[str, None] = field(default_factory=dict)
+    """Hosts whose work has begun and is not over."""
+    waiting: Mapping[str, None] = field(default_factory=dict)
+    """Hosts that are neither settled nor active."""
+    unsettled: Mapping[str, int] = field(default_factory=dict)
+    """ring -> its hosts that are not settled"""
+    counts: Mapping[str, int] = field(default_factory=dict)
+    """limit -> hosts that count against it"""
+    touched: int = 0
+    """Hosts that the plan touches: what limits are measured by."""
+
+
+@dataclass(frozen=True, slots=True)
 class RolloutState:
     """A rollout as its journal shows it. `decide` needs nothing else but the time."""
 
@@ -150,6 +166,7 @@ class RolloutState:
     """Why it is paused, halted or aborted."""
     rings: tuple[RingProgress, ...] = ()
     hosts: Mapping[str, HostProgress] = field(default_factory=dict)
+    tally: Tally = Tally()
     acknowledged: Mapping[str, int] = field(default_factory=dict)
     """limit -> count that a person saw when resuming after a halt; only going beyond it halts again."""
     windows_overridden: str = ""

@@ -12,6 +12,7 @@ from patchctl.rollout.decide import decide
 from patchctl.rollout.gates import check_window
 from patchctl.rollout.journal import fold, initial
 from patchctl.rollout.state import RUNNING, RolloutState
+from patchctl.rollout.tally import take_tally
 from patchctl.usecases.carry_out import Decide, Options, carry_out
 from tests.sim.fleet import SIGNATURES, START, make_fleet
 from tests.sim.simhost import SimHost
@@ -127,8 +128,10 @@ def _journal_problems(run: Run) -> list[str]:
         if event.kind == "job-intended":
             found.extend(_intent_problems(state, event))
         state = fold(state, event)
-        if sum(1 for host in state.hosts.values() if host.active) > run.plan.concurrency:
+        if len(state.tally.active) > run.plan.concurrency:
             found.append(f"event {event.seq}: more hosts at work than {run.plan.concurrency}")
+        if state.tally != take_tally(run.plan, state.hosts):
+            found.append(f"event {event.seq}: the tally went wrong")
         if event.kind == "host-settled" and event.data["state"] in ("succeeded", "late", "reboot-pending"):
             host = state.hosts[event.host]
             if host.open_attempt or (host.changes and not host.verified):

@@ -91,6 +91,8 @@ class SimJournal:
 
     def __init__(self) -> None:
         self.written: list[Event] = []
+        self.starts: set[str] = set()
+        """Attempts whose start is intended durably."""
 
     def events(self, rollout: str, after: int = 0) -> Sequence[Event]:
         return self.written[after:]
@@ -99,6 +101,7 @@ class SimJournal:
         if [event.seq for event in events] != [len(self.written) + 1 + i for i in range(len(events))]:
             raise StoreError("journal-conflict", "another controller wrote")
         self.written.extend(events)
+        self.starts.update(e.data["attempt"] for e in events if e.kind == "job-intended" and e.data["kind"] == "start")
 
     def through(self, controls: Controls) -> SimJournalView:
         return SimJournalView(self, controls)
@@ -168,8 +171,7 @@ class SimExecutor:
 
     def _check_intent(self, job: HostJob) -> None:
         """An install may only ever begin for an intent that is durable already."""
-        intents = (e for e in self._journal.written if e.kind == "job-intended" and e.data["kind"] == "start")
-        if not any(event.data["attempt"] == job.attempt for event in intents):
+        if job.attempt not in self._journal.starts:
             self._world.problems.append(f"{job.host}: {job.attempt} was started without a durable intent")
 
 
