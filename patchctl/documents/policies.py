@@ -9,7 +9,13 @@ from pathlib import Path
 
 from patchctl.documents.check import check_document
 from patchctl.documents.loader import Document, parse_document, read_source
-from patchctl.documents.policy_schema import WITHOUT_EFFECT, ApprovalSection, ApprovalTest, PolicyFile
+from patchctl.documents.policy_schema import (
+    FAILURE_NOTES,
+    WITHOUT_EFFECT,
+    ApprovalSection,
+    ApprovalTest,
+    PolicyFile,
+)
 from patchctl.documents.source import Findings
 from patchctl.model.errors import DocumentsError
 from patchctl.model.policy import ApprovalRule, Limits, Notify, Policy, RingSpec, WindowSpec
@@ -46,6 +52,9 @@ def read_policy(path: Path, name: str, findings: Findings) -> PolicyDocument | N
         if key in content.model_fields_set and getattr(content, key):
             findings.note(document.problem((key,), "without-effect", f"{key!r} is accepted, but has no effect yet",
                                            "remove it, or keep it for a later version", key=True))
+    if content.on_failure in FAILURE_NOTES:
+        message, hint = FAILURE_NOTES[content.on_failure]
+        findings.note(document.problem(("on_failure",), "without-effect", message, hint))
     return PolicyDocument(_policy(content, name, source.text), document, tuple(content.tests))
 
 

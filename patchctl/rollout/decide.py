@@ -110,7 +110,8 @@ def _advance(
 
 def _open(state: RolloutState, index: int, now: float) -> Iterator[Action]:
     ring = state.rings[index]
-    idle = tuple(_nothing_to_do(host) for plan, host in state.ring_hosts(index) if not host.settled and not _has_work(plan))
+    pairs = state.ring_hosts(index)
+    idle = tuple(_nothing_to_do(host) for plan, host in pairs if not host.settled and not _has_work(plan))
     if idle:
         yield Record(tuple(draft for record in idle for draft in record.events))
         return

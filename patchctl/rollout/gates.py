@@ -87,9 +87,10 @@ def acknowledge(state: RolloutState) -> dict[str, int]:
 
 
 def _halts(state: RolloutState) -> Iterator[Halt]:
+    undone = "; failed hosts were not rolled back" if state.plan.on_failure == "rollback" else ""
     for use in measure_limits(state):
         if use.crossed:
-            yield Halt(use.name, use.count, str(use))
+            yield Halt(use.name, use.count, f"{use}{undone if use.name == 'errors' else ''}")
     for index, ring in enumerate(state.rings[:-1]):
         if state.rings[index + 1].opened_at is not None:
             continue

@@ -308,6 +308,8 @@ def _not_reached(case: Case) -> Action:
     if found.cls != "access":
         found = Diagnosis("access", found.signature, found.evidence, found.message)
     message = found.message or "not reached"
+    if not refused and case.plan.away_until is not None and case.now < case.plan.away_until:
+        return _conclude(case, SKIPPED, f"away, as it may be ({message})", cleanup=False)
     return _conclude(case, UNREACHABLE, message, "unreachable", diagnosis=found, cleanup=False)
 
 
@@ -334,7 +336,7 @@ def _fail_with(case: Case, found: Diagnosis, cleanup: bool = True) -> Action:
         )
     tried = f"; {host.retries} retr{'y' if host.retries == 1 else 'ies'}" if host.retries else ""
     if case.state.plan.on_failure == "rollback":
-        tried += "; not rolled back: this platform cannot restore earlier versions"
+        tried += "; not rolled back (on_failure: rollback is carried out as halt)"
     state = INTERRUPTED if found.signature == INTERRUPTED_SIGNATURE else FAILED
     return _conclude(case, state, found.message + tried, "errors", diagnosis=found, cleanup=cleanup)
 

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from patchctl.documents.policies import load_policy
+from patchctl.documents.policies import load_policy, read_policy
 from patchctl.documents.settings import load_settings
+from patchctl.documents.source import Findings
 from patchctl.model.errors import DocumentsError, UsageError
 from patchctl.model.hosts import HealthCheck, SecretRef
 from patchctl.model.policy import ApprovalRule, Limits, Notify, RingSpec, WindowSpec
@@ -155,3 +156,14 @@ def test_all_problems_of_all_settings_files_are_told(tmp_path: Path) -> None:
     with pytest.raises(DocumentsError) as caught:
         load_settings({}, tmp_path, {"HOME": "/nowhere"}, system)
     assert sorted(p.code for p in caught.value.problems) == ["invalid-value", "unexpected-type", "unknown-key"]
+
+
+@pytest.mark.parametrize(("word", "said"), [("rollback", "carried out as halt"), ("continue", "does what halt does")])
+def test_what_on_failure_does_not_do_is_told(tmp_path: Path, word: str, said: str) -> None:
+    file = tmp_path / "p.yaml"
+    file.write_text(f"policy: p\non_failure: {word}\n")
+    findings = Findings()
+    assert read_policy(file, "p.yaml", findings) is not None
+    assert [(note.code, note.line) for note in findings.notes] == [("without-effect", 2)]
+    assert said in findings.notes[0].message
+    assert not findings.problems
