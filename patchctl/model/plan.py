@@ -58,6 +58,8 @@ class HostPlan:
     site: str = ""
     max_down: tuple[tuple[str, int], ...] = ()
     """(group, limit) for every group with max_down the host is in."""
+    away_until: float | None = None
+    """Unix time until which the host may be away without counting as unreachable (`intermittent:`); None = not at all."""
     late: bool = False
     """The run itself depends on this host (jump host, relay, controller): last and alone."""
     download_bytes: int = 0

@@ -19,7 +19,7 @@ from patchctl.model.hosts import Freeze, Host
 from patchctl.model.memo import Memo
 from patchctl.model.plan import Change, HostPlan
 from patchctl.model.policy import Approval, Policy
-from patchctl.model.rollout import BLOCKED, FROZEN, UNREACHABLE
+from patchctl.model.rollout import BLOCKED, FROZEN, SKIPPED, UNREACHABLE
 
 BOOT_PACKAGES = (
     "linux-image*", "linux-generic*", "linux-virtual*", "kernel", "kernel-core", "kernel-default", "linux-lts",
@@ -29,6 +29,9 @@ BOOT_PACKAGES = (
 _FROM_NEXT_BOOT = re.compile("|".join(fnmatch.translate(pattern) for pattern in BOOT_PACKAGES))
 _REEXECUTES = frozenset({"systemd", "libc6"})
 """Packages after whose update init executes itself anew, with whatever libraries are in place at that moment."""
+
+AWAY = frozenset({"unreachable", "timeout"})
+"""Statuses of a host that does not answer; one that refuses is not away."""
 
 Judge = Callable[[Host, Update], Approval]
 """Given a host and one of its updates, return what the policy says."""
@@ -44,6 +47,8 @@ class Survey:
     """"" = no platform reads this system."""
     resolution: HostFacts | HostFailure | None = None
     """Answer of the host to resolve_probe for the approved updates, where it was asked."""
+    seen_at: float | None = None
+    """Unix time at which the host was last reached; None = never, or nobody looked it up."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,9 +121,13 @@ def outline_host(
         if is_frozen(host.frozen, now, zone):
             return HostOutline(replace(plan, skip=_describe_freeze(host.frozen), skip_state=FROZEN))
         notes.append(f"the freeze has ended ({_describe_freeze(host.frozen)})")
+    if host.intermittent is not None and survey.seen_at is not None:
+        plan = replace(plan, away_until=survey.seen_at + host.intermittent)
     facts = survey.facts
     if isinstance(facts, HostFailure):
         why = f"{facts.code}: {facts.message}"
+        if facts.status in AWAY and plan.away_until is not None and now < plan.away_until:
+            return HostOutline(replace(plan, skip=f"away, as it may be ({why})", skip_state=SKIPPED))
         return HostOutline(replace(plan, skip=why, skip_state=UNREACHABLE, failure=facts))
     if facts is None or not survey.platform or facts.updates is None:
         return HostOutline(replace(plan, skip=_why_unknown(facts, survey), skip_state=BLOCKED, boot_id=_boot_id(facts)))

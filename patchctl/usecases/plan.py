@@ -52,6 +52,8 @@ class PlanStore(SnapshotStore, Protocol):
 
     def rollouts(self) -> Sequence[Known]: ...
 
+    def times_seen(self) -> Mapping[str, tuple[float | None, float]]: ...
+
 
 @dataclass(frozen=True, slots=True)
 class PlanRequest:
@@ -99,6 +101,7 @@ def make_plan(
     else:
         surveys = _look(request, members, store if save else None, connections, clock, observer)
     now = clock.now()
+    surveys |= _recall_seen(request, surveys, store, now)
     judge = make_judge(policy, inventory, store.first_seen(), now)
     if connections is not None and not request.from_snapshots:
         surveys |= _resolve_partial(request, surveys, judge, connections, observer)
@@ -106,6 +109,19 @@ def make_plan(
         policy, inventory, surveys, judge, now=now, actor=request.actor, limit=request.limit,
         known_rollouts={row.rollout for row in store.rollouts()}, controllers=request.controllers,
     )  # fmt: skip
+
+
+def _recall_seen(
+    request: PlanRequest, surveys: Mapping[str, Survey], store: PlanStore, now: float
+) -> dict[str, Survey]:
+    """Return the surveys of intermittent hosts, completed with when each was last reached."""
+    marked = [name for name in surveys if request.inventory.hosts[name].intermittent is not None]
+    times = store.times_seen() if marked else {}
+    found = {}
+    for name in marked:
+        here = not request.from_snapshots and isinstance(surveys[name].facts, HostFacts)
+        found[name] = replace(surveys[name], seen_at=now if here else times.get(name, (None, now))[0])
+    return found
 
 
 def find_policy(name: str, settings: Settings) -> Policy:

@@ -197,6 +197,22 @@ def test_documents_show_changes_extras_reboot_and_what_waits(store: Store) -> No
     assert "Next: patchctl apply plan.json" in text
 
 
+@pytest.mark.parametrize(("days", "state"), [(13, "skipped"), (15, "unreachable")])
+def test_a_host_that_may_be_away_is_not_unreachable_while_it_may(store: Store, days: int, state: str) -> None:
+    seen = make_snapshot("web1", pending_output(ALL), packages_output(ALL, 5), taken_at=NOW - days * 86400)
+    store.save_snapshot(seen)
+    known = inventory(4)
+    hosts = {name: replace(host, intermittent=14 * 86400.0) for name, host in known.hosts.items()}
+    request = PlanRequest(EVERYTHING, replace(known, hosts=hosts), "ops@ctl")
+    fleet = FakeFleet(away=("web1", "web2")).transport()
+    plan = make_plan(request, store, fleet, FixedClock(), FailuresOnly(sys.stderr))
+    assert plan.hosts["web1"].skip_state == state
+    assert "connection refused" in plan.hosts["web1"].skip
+    assert plan.hosts["web2"].skip_state == "unreachable", "never seen, so nobody knows how long it is away"
+    assert plan.hosts["web0"].away_until == NOW + 14 * 86400
+    assert pick_exit_code(plan, fail_on="any") == 4
+
+
 def test_identical_hosts_are_told_once_in_a_plain_table(store: Store) -> None:
     document = describe_plan(plan_with(EVERYTHING, store, FakeFleet(away=("web1",))))
     brief = {row["host"]: row["brief"] for row in document.rows}

@@ -353,3 +353,18 @@ def test_what_is_sent_after_a_halt_is_sent_again_if_nobody_knows_that_it_was() -
         )
     assert sent == ["rollout-completed"]
     assert fold_journal(run.plan, run.journal.written).unsent == ()
+
+
+@pytest.mark.parametrize(
+    ("away_for", "state", "counted"), [(14 * 86400.0, "skipped", ""), (60.0, "unreachable", "unreachable")]
+)
+def test_a_host_that_may_be_away_is_skipped_only_for_as_long_as_it_may(
+    away_for: float, state: str, counted: str
+) -> None:
+    run = rollout(names(3), {"h02": Scenario(gone="unreachable"), "h03": Scenario(gone="host-key")})
+    hosts = {n: replace(h, away_until=START + away_for) for n, h in run.plan.hosts.items()}
+    run.plan = replace(run.plan, hosts=hosts, limits=replace(WIDE, unreachable="100%"))
+    ended = run.finish()
+    assert (ended.hosts["h02"].state, ended.hosts["h02"].counts) == (state, counted)
+    assert ended.hosts["h03"].state == "unreachable", "a host that shows another key is not away"
+    assert "away, as it may be" in ended.hosts["h02"].message or counted
