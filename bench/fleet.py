@@ -29,6 +29,7 @@ class Fleet:
         (folder / ".patchctl").mkdir()
         (folder / ".patchctl/known_hosts").write_text(lab.known_hosts.read_text())
         self.patchctl = Path(sys.executable).with_name("patchctl")
+        self.pending = sum(len(host.upgradable()) for host in self.hosts)
         self.script = folder / "script.sh"
         self.script.write_text(self.run("scan", "--refresh", "never", "--print-script", self.hosts[0].name).output)
 
@@ -57,13 +58,27 @@ class Fleet:
         first = self.hosts[0]
         listed = sorted((u["package"], u["arch"], u["installed"], u["candidate"]) for u in shown["updates"]
                         if u["host"] == first.name and u["installed"])
+        if len(shown["updates"]) != self.pending:
+            raise MeasureError(f"{len(shown['updates'])} updates listed, the hosts have {self.pending}")
         if listed != first.upgradable():
             raise MeasureError(f"updates of {first.name} are not what apt says: {listed}")
         return cost
 
-    def peer(self, command: Sequence[object], env: dict[str, str] | None = None) -> Callable[[], Cost]:
-        """Return a run of another tool; exit code 0 means that every host did it."""
-        return lambda: measure(command, env=env, cwd=self.folder, timeout=600)
+    def peer(
+        self, command: Sequence[object], env: dict[str, str] | None = None, *, lists: bool = False
+    ) -> Callable[[], Cost]:
+        """Return a run of another tool; exit code 0 means that every host did it.
+
+        `lists`: what it prints must hold as many updates as the hosts have.
+        """
+        def run() -> Cost:
+            cost = measure(command, env=env, cwd=self.folder, timeout=600)
+            shown = cost.output.count("[upgradable from: ")
+            if lists and shown != self.pending:
+                raise MeasureError(f"{command[0]} lists {shown} updates, the hosts have {self.pending}")
+            return cost
+
+        return run
 
 
 def compare_scan(fleet: Fleet, rounds: int) -> list[Row]:
@@ -98,11 +113,12 @@ def compare_peers(fleet: Fleet, rounds: int) -> list[Row]:
     runs: dict[str, Callable[[], Cost]] = {
         "patchctl updates": fleet.updates,
         f"{pyinfra} apt list": fleet.peer(
-            peers.pyinfra_command(lab, folder, "server.shell", f"commands={peers.LIST}")),
+            peers.pyinfra_command(lab, folder, "exec", "--", peers.LIST), lists=True),
+        f"{ansible} tuned, apt list": fleet.peer(*peers.ansible_command(lab, folder, "tuned", *listing), lists=True),
+        f"{ansible} as shipped, apt list": fleet.peer(
+            *peers.ansible_command(lab, folder, "shipped", *listing), lists=True),
         f"{pyinfra} same script": fleet.peer(
             peers.pyinfra_command(lab, folder, "--sudo", "server.script", f"src={script}")),
-        f"{ansible} tuned, apt list": fleet.peer(*peers.ansible_command(lab, folder, "tuned", *listing)),
-        f"{ansible} default, apt list": fleet.peer(*peers.ansible_command(lab, folder, "default", *listing)),
         f"{ansible} tuned, same script": fleet.peer(*peers.ansible_command(lab, folder, "tuned", *sudo)),
     }
     costs = side_by_side(rounds, runs)
