@@ -7,6 +7,7 @@ runs is Result.lost, because the command may have run.
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Protocol
@@ -42,6 +43,18 @@ class Result:
     """Why the end was not seen: link dropped, silence, deadline, cut. "" = the command ended by itself."""
     as_root: bool = False
     """Whether it ran as root (become, or the login user is root)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reach:
+    """From where the ports of a host are reached; sessions that know have it as `reach`."""
+
+    address: str
+    """The host's address there: settings and ssh_config resolved."""
+    via: str = ""
+    """The jump host that looks, "" = this machine itself."""
+    dial: Callable[[str, int, float], socket.socket] | None = None
+    """Connect to (address, port) within seconds. Raises OSError or HostError. None = this transport cannot."""
 
 
 class Session(Protocol):

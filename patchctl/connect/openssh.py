@@ -7,10 +7,11 @@ Each command is a connection of its own. ssh reads the user's ssh_config itself.
 from __future__ import annotations
 
 import re
+import socket
 from dataclasses import dataclass
 
 from patchctl.connect.context import Context
-from patchctl.connect.contract import Command, Result
+from patchctl.connect.contract import Command, Reach, Result
 from patchctl.connect.conversation import Shell, converse
 from patchctl.connect.endpoint import Endpoint
 from patchctl.connect.pipe import Pipe
@@ -53,6 +54,13 @@ class OpensshSession:
         self._context = context
         self._terminal = False
         self._argv = ssh_argv(host, endpoint, context)
+
+    @property
+    def reach(self) -> Reach:
+        """From where this host's ports are reached; through jump hosts this transport cannot look."""
+        if self._endpoint.jumps:
+            return Reach(self._endpoint.address, self._endpoint.jumps[-1].name)
+        return Reach(self._endpoint.address, "", lambda *place: socket.create_connection(place[:2], place[2]))
 
     def run(self, command: Command) -> Result:
         """Connect and run one command. Raise HostError when it could not be started."""

@@ -6,11 +6,14 @@ import socket
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
 
 import paramiko
 
+from patchctl.connect.bridge import bridge
 from patchctl.connect.context import Context
-from patchctl.connect.contract import Command, Result
+from patchctl.connect.contract import Command, Reach, Result
 from patchctl.connect.conversation import Shell, converse
 from patchctl.connect.endpoint import Endpoint
 from patchctl.connect.paramiko_dial import (
@@ -45,7 +48,8 @@ class ParamikoTransport:
         """Return a logged-in session. Raise HostError, or CredentialsError when a credential cannot be had."""
         endpoint = self._context.endpoint(host)
         transport = self._dial(endpoint)
-        return ParamikoSession(host, endpoint, transport, self._context)
+        jump = partial(self._jumps.get, endpoint.jumps) if endpoint.jumps else None
+        return ParamikoSession(host, endpoint, transport, self._context, jump)
 
     def probe(self, endpoint: Endpoint, algorithms: tuple[str, ...]) -> paramiko.Transport:
         """Exchange keys with an endpoint (through its jump hosts) without logging in; the caller closes it."""
@@ -96,8 +100,12 @@ class ParamikoTransport:
 class ParamikoSession:
     """One logged-in connection to one host."""
 
-    def __init__(self, host: Host, endpoint: Endpoint, transport: paramiko.Transport, context: Context) -> None:
+    def __init__(
+        self, host: Host, endpoint: Endpoint, transport: paramiko.Transport, context: Context,
+        jump: Callable[[], paramiko.Transport] | None = None,
+    ) -> None:
         self.host = host
+        self._jump = jump
         self._endpoint = endpoint
         self._transport = transport
         self._context = context
@@ -117,6 +125,14 @@ class ParamikoSession:
         if outcome.stray and self._transport.is_active():
             self._end_stray(outcome.stray, become=command.become)
         return outcome.result
+
+    @property
+    def reach(self) -> Reach:
+        """From where this host's ports are reached: from here, or from its last jump host."""
+        jumps = self._endpoint.jumps
+        if self._jump is None:
+            return Reach(self._endpoint.address, "", lambda *place: socket.create_connection(place[:2], place[2]))
+        return Reach(self._endpoint.address, jumps[-1].name, partial(_dial_through, self._jump, self._endpoint))
 
     def close(self) -> None:
         self._transport.close()
@@ -151,6 +167,14 @@ class ParamikoSession:
             converse(shell, Command(script, become=become, timeout=10.0, silence=10.0, cap=4096))
         except HostError:
             return
+
+
+def _dial_through(
+    jump: Callable[[], paramiko.Transport], endpoint: Endpoint, address: str, port: int, seconds: float
+) -> socket.socket:
+    """Connect from the last jump host. Raise HostError."""
+    target = replace(endpoint, name=address, address=address, port=port)
+    return bridge(open_through(jump(), target, endpoint.jumps[-1].where, Deadline.after(seconds)))
 
 
 def _again(error: HostError) -> HostError:

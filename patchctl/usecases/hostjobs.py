@@ -126,7 +126,7 @@ class HostVisits:
             raise RefusedError("fingerprint-unknown", f"the installed versions could not be read: {one_line(reason)}")
         if lock is not None:
             data.update(read_lock(evidence.get(lock.id)))
-        data["health_before"] = check_health(host, plan.health, evidence)
+        data["health_before"] = check_health(host, plan.health, evidence, reach=visit.reach)
         data["changed"] = list_changed(plan.changes, found.output, again=bool(job.previous))
         if all_in_place(plan, read_versions(found.output)):
             return _outcome(job, "done", {**data, "changed": []})
@@ -228,7 +228,7 @@ class HostVisits:
             return _outcome(job, "unreachable", error=snapshot.failure)
         identity = self._store.save_snapshot(snapshot)
         facts = platform.read(snapshot)
-        health = check_health(host, plan.health, snapshot.evidence, before or [])
+        health = check_health(host, plan.health, snapshot.evidence, before or [], reach=visit.reach)
         data: dict[str, Any] = {
             "pending": list_pending(plan, facts), "health_after": health,
             "health_regressed": find_regressions(before, health), "reboot_required": facts.reboot.required,

@@ -1,4 +1,6 @@
-"""Health checks of one host: unit, no_new_failed_units and command on it; tcp and http from the controller.
+"""Health checks of one host: unit, no_new_failed_units and command on it; tcp and http from where it is reached.
+
+That is the controller, or the last jump host before it, through which the connection is then made.
 
 A check gives {kind, target, ok, detail}; ok is None when it could not be made, which is never good news.
 """
@@ -13,6 +15,8 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 from urllib.parse import urlsplit
 
+from patchctl.connect.contract import Reach
+from patchctl.model.errors import HostError
 from patchctl.model.evidence import OK, Evidence, Probe
 from patchctl.model.hosts import HealthCheck, Host
 from patchctl.model.text import one_line, quote_sh
@@ -37,19 +41,20 @@ def _command(check: HealthCheck) -> str:
 
 def check_health(
     host: Host, checks: Sequence[HealthCheck], evidence: Mapping[str, Evidence],
-    before: Sequence[Mapping[str, Any]] | None = None,
+    before: Sequence[Mapping[str, Any]] | None = None, reach: Reach | None = None,
 ) -> list[dict[str, Any]]:
-    """Return the outcome of every check in its order: from the evidence of health_probes, and by asking from here.
+    """Return the outcome of every check in its order: from the evidence of health_probes, and by asking its ports.
 
     `before` holds the outcomes before the change (None = this is before): units that failed then are not new.
+    `reach`: from where the host's ports are reached; None = from here, at the address in the inventory.
     """
     outcomes = []
     for number, check in enumerate(checks):
         known = _units_before(before)
-        judge = _FROM_HERE.get(check.kind)
+        judge = _BY_NETWORK.get(check.kind)
         more: dict[str, Any] = {}
         if judge is not None:
-            ok, detail = judge(host, check)
+            ok, detail = _ask_port(judge, host, check, reach or direct_reach(host))
         else:
             found = evidence.get(f"health.{number}")
             ok, detail, more = _judge(check, found, known)
@@ -84,52 +89,74 @@ def _judge(
     return ok, "" if ok else f"exit status {found.rc}: {last}", {}
 
 
-def _check_tcp(host: Host, check: HealthCheck) -> tuple[bool | None, str]:
+def direct_reach(host: Host) -> Reach:
+    """Return how a host is reached whose transport says nothing about it: from here, unless jump hosts are between."""
+    address = host.connection.address or host.name
+    if host.connection.jump:
+        return Reach(address, host.connection.jump[-1])
+    return Reach(address, "", lambda *place: socket.create_connection(place[:2], place[2]))
+
+
+Dial = Callable[[str, int], socket.socket]
+"""Connect to an address ("" = the host's own) and port. Raises OSError or HostError."""
+
+
+def _ask_port(judge: _Judge, host: Host, check: HealthCheck, reach: Reach) -> tuple[bool | None, str]:
+    """Make a check over the network. What stands between us and the host never makes the host unhealthy."""
+    way = f"from {reach.via}" if reach.via else ""
+    dial, seconds = reach.dial, check.timeout * host.connection.timeouts.factor
+    if dial is None:
+        return None, f"not checked: {reach.via} is between, and this transport cannot look through it"
+
+    def connect(address: str, port: int) -> socket.socket:
+        raw = dial(address or reach.address, port, seconds)
+        raw.settimeout(seconds)
+        return raw
+
+    try:
+        ok, detail = judge(host, check, connect)
+    except HostError as error:
+        ok, detail = (False if error.code in _NO_ANSWER else None), error.message
+    except (OSError, http.client.HTTPException, ValueError) as error:
+        ok, detail = False, str(getattr(error, "strerror", "") or error) or type(error).__name__
+    return ok, "; ".join(part for part in (detail, way) if part)
+
+
+_NO_ANSWER = frozenset({"tcp-refused", "tcp-timeout", "jump-unreachable"})
+"""Error codes of a connection through a jump host that tell of the port, not of the jump host."""
+
+
+def _check_tcp(host: Host, check: HealthCheck, connect: Dial) -> tuple[bool | None, str]:
     name, _, port = check.target.rpartition(":")
     if not port.isdigit():
         return None, f"{check.target!r} names no port"
-    try:
-        socket.create_connection((name.strip("[]") or host_address(host), int(port)), check.timeout).close()
-    except OSError as error:
-        return False, error.strerror or str(error) or type(error).__name__
+    connect(name.strip("[]"), int(port)).close()
     return True, ""
 
 
-def _check_http(host: Host, check: HealthCheck) -> tuple[bool | None, str]:
+def _check_http(host: Host, check: HealthCheck, connect: Dial) -> tuple[bool | None, str]:
     """GET an address; without a host name in it (https://:443/ping) the host's own is meant. Redirects are not
     followed. Well means 2xx or 3xx, or `expect`: a status code, or text the body must hold. Certificates are verified
     against the name in the address, else the host's name.
     """
     place = urlsplit(check.target)
     name = place.hostname or host.name
-    address = place.hostname or host_address(host)
     secure = place.scheme == "https"
     path = (place.path or "/") + (f"?{place.query}" if place.query else "")
-    try:
-        port = place.port or (443 if secure else 80)
-        raw = socket.create_connection((address, port), check.timeout)
-        raw.settimeout(check.timeout)
-        with raw:
-            link = ssl.create_default_context().wrap_socket(raw, server_hostname=name) if secure else raw
-            with link:
-                connection = http.client.HTTPConnection(name, port, timeout=check.timeout)
-                connection.sock = link
-                connection.request("GET", path, headers={"User-Agent": "patchctl", "Connection": "close"})
-                answer = connection.getresponse()
-                body = answer.read(_BODY).decode("utf-8", "replace")
-    except (OSError, http.client.HTTPException, ValueError) as error:
-        return False, str(error) or type(error).__name__
+    port = place.port or (443 if secure else 80)
+    with connect(place.hostname or "", port) as raw:
+        link = ssl.create_default_context().wrap_socket(raw, server_hostname=name) if secure else raw
+        with link:
+            connection = http.client.HTTPConnection(name, port)
+            connection.sock = link
+            connection.request("GET", path, headers={"User-Agent": "patchctl", "Connection": "close"})
+            answer = connection.getresponse()
+            body = answer.read(_BODY).decode("utf-8", "replace")
     if check.expect.isdigit():
         return answer.status == int(check.expect), f"HTTP {answer.status}"
     ok = 200 <= answer.status < 400 and check.expect in body
     return ok, f"HTTP {answer.status}" + ("" if check.expect in body else ", without the expected text")
 
 
-_FROM_HERE: dict[str, Callable[[Host, HealthCheck], tuple[bool | None, str]]] = {
-    "tcp": _check_tcp, "http": _check_http,
-}
-
-
-def host_address(host: Host) -> str:
-    """Return where the host is reached from here."""
-    return host.connection.address or host.name
+_Judge = Callable[[Host, HealthCheck, Dial], tuple[bool | None, str]]
+_BY_NETWORK: dict[str, _Judge] = {"tcp": _check_tcp, "http": _check_http}

@@ -9,11 +9,12 @@ from typing import Protocol
 from patchctl.collect.parse import parse_output
 from patchctl.collect.runner import Controller, Reply, Request, parse_reply, render
 from patchctl.collect.script import compile_script
-from patchctl.connect.contract import Command, Result, Session
+from patchctl.connect.contract import Command, Reach, Result, Session
 from patchctl.model.errors import HostError
 from patchctl.model.evidence import Evidence, Probe, Snapshot
 from patchctl.model.hosts import Host
 from patchctl.model.text import decode, one_line
+from patchctl.usecases.hostjobs_health import direct_reach
 from patchctl.usecases.scan import stretch
 
 REQUEST_TIME = 180.0
@@ -52,6 +53,12 @@ class Visit:
         if not reply.complete:
             raise AnswerLostError("answer-lost", f"no whole answer from the host: {_ending(result)}", "ask again")
         return reply
+
+    @property
+    def reach(self) -> Reach:
+        """From where the host's ports are reached."""
+        found: Reach | None = getattr(self._session, "reach", None)  # not every transport has ports to look at
+        return found or direct_reach(self._session.host)
 
     def probe(self, probes: Sequence[Probe]) -> Mapping[str, Evidence]:
         """Ask probes in one script. Raise HostError when nothing could be run."""
