@@ -152,7 +152,8 @@ def _fold_conclusion(host: HostProgress, data: Mapping[str, Any], reason: str) -
         data["state"], reason, data.get("counts", ""), data.get("retry", False), data.get("not_before", 0.0),
         tuple(data.get("adjustments", ())), data.get("cleanup", True),
     )
-    error = host.last.error if host.last is not None else None
+    # What a look after a failed install met is its consequence; the diagnosis names the cause.
+    error = host.last.error if host.last is not None and host.failed_rc is None else None
     host = replace(host, error=error)
     found = data.get("diagnosis")
     if not found:

@@ -10,6 +10,7 @@ import pytest
 from patchctl.model.plan import Plan, PlannedRing
 from patchctl.model.policy import Limits
 from patchctl.model.rollout import Event
+from patchctl.rollout.document import to_document
 from patchctl.rollout.gates import acknowledge
 from patchctl.rollout.state import RolloutState
 from tests.sim.fleet import BROKEN, LOCKED, START, make_plan
@@ -316,6 +317,8 @@ def test_a_failed_install_that_nobody_can_look_at_is_a_failure() -> None:
     assert not problems_of(run, state)
     found = state.hosts["h02"].diagnosis
     assert (states(state)["h02"], found and found.signature) == ("failed", "postinst-failed")
+    shown = next(host for host in to_document(state)["hosts"] if host["host"] == "h02")
+    assert shown["error"]["code"] == "postinst-failed", "the cause, not that nobody could look"
     looks = [e for e in run.journal.written if e.kind == "job-intended" and e.data["kind"] == "verify"]
     assert len([e for e in looks if e.host == "h02"]) == 4
 
