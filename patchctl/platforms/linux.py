@@ -5,7 +5,8 @@ from __future__ import annotations
 import posixpath
 import re
 from collections.abc import Iterator
-from dataclasses import replace
+from functools import lru_cache
+from typing import Any
 
 from patchctl.model.evidence import OK, Probe, Snapshot
 from patchctl.model.facts import FileSystem, HostFacts, OsRelease
@@ -55,8 +56,13 @@ _PSEUDO = frozenset({"tmpfs", "devtmpfs", "udev", "none", "shm", "proc", "sysfs"
 
 def read_os(snapshot: Snapshot) -> OsRelease:
     """Return what /etc/os-release says; an empty OsRelease when it could not be read."""
+    return _parse_os_release(snapshot.output("linux.os-release") or "")
+
+
+@lru_cache(maxsize=128)  # a fleet has few different ones
+def _parse_os_release(text: str) -> OsRelease:
     fields: dict[str, str] = {}
-    for line in (snapshot.output("linux.os-release") or "").splitlines():
+    for line in text.splitlines():
         key, sep, value = line.partition("=")
         if sep and re.fullmatch(r"[A-Z_0-9]+", key):
             fields[key] = one_line(re.sub(r"\\(.)", r"\1", value.strip().strip("'\"")), 100)
@@ -70,7 +76,7 @@ def read_os(snapshot: Snapshot) -> OsRelease:
 
 def read_common(snapshot: Snapshot) -> HostFacts:
     """Return the facts that do not depend on the package manager; the reason for each that is missing."""
-    facts = HostFacts(os=read_os(snapshot))
+    facts: dict[str, Any] = {"os": read_os(snapshot)}
     unknown: list[tuple[str, str]] = []
 
     def lines(probe: str, field: str) -> list[str] | None:
@@ -83,24 +89,24 @@ def read_common(snapshot: Snapshot) -> HostFacts:
 
     uname = lines("linux.uname", "kernel")
     if uname is not None and len(uname) == 3:
-        facts = replace(facts, kernel=one_line(uname[1], 100), arch=one_line(uname[2], 40))
+        facts |= {"kernel": one_line(uname[1], 100), "arch": one_line(uname[2], 40)}
     boot = lines("linux.boot-id", "boot_id")
     if boot and _BOOT_ID.fullmatch(boot[0]):
-        facts = replace(facts, boot_id=boot[0])
+        facts["boot_id"] = boot[0]
     clock = lines("linux.clock", "clock_skew")
     if clock and clock[0].isdigit():
-        facts = replace(facts, clock_skew=round(float(clock[0]) - snapshot.taken_at, 1))
+        facts["clock_skew"] = round(float(clock[0]) - snapshot.taken_at, 1)
     disks = lines("linux.disks", "file_systems")
     if disks is not None:
-        facts = replace(facts, file_systems=tuple(_file_systems(disks)))
+        facts["file_systems"] = tuple(_file_systems(disks))
     failed = lines("linux.failed-units", "failed_units")
     if failed is not None:
-        facts = replace(facts, failed_units=tuple(one_line(x.split()[0], 200) for x in failed if x.split()))
+        facts["failed_units"] = tuple(one_line(x.split()[0], 200) for x in failed if x.split())
     deleted = lines("linux.deleted-files", "restarts")
     if deleted is not None:
         units = {u for u in (_unit(row[1], row[2]) for row in deleted_files(deleted)) if u}
-        facts = replace(facts, restarts=tuple(sorted(units)))
-    return replace(facts, unknown=tuple(unknown))
+        facts["restarts"] = tuple(sorted(units))
+    return HostFacts(**facts, unknown=tuple(unknown))
 
 
 def deleted_files(lines: list[str]) -> Iterator[tuple[int, str, str, str]]:

@@ -47,18 +47,17 @@ def read_host(snapshot: Snapshot, memo: Memo | None = None) -> HostFacts:
     reboot, reason = _reboot(facts, snapshot, packages)
     if reason:
         unknown["reboot"] = reason
-    facts = replace(facts, reboot=reboot, last_activity=_number(snapshot, "apt.activity"))
-    used = read_boot_files(snapshot.output("apt.boot-files") or "")
-    if used:
-        facts = replace(facts, reboot_packages=used)
-    else:
+    mapped = snapshot.output("apt.boot-files") or ""
+    used = memo.once(("boot-files", mapped), lambda: read_boot_files(mapped))
+    if not used:
         unknown["reboot_packages"] = snapshot.reason("apt.boot-files") or "dpkg knows none of the files that init runs"
     updaters = snapshot.output("apt.updaters")
     if updaters is None:
         unknown["other_updaters"] = snapshot.reason("apt.updaters")
-    else:
-        facts = replace(facts, other_updaters=read_updaters(updaters))
-    return replace(facts, unknown=tuple(unknown.items()))
+    return replace(
+        facts, reboot=reboot, last_activity=_number(snapshot, "apt.activity"), reboot_packages=used or None,
+        other_updaters=None if updaters is None else read_updaters(updaters), unknown=tuple(unknown.items()),
+    )  # fmt: skip
 
 
 def read_packages(text: str) -> tuple[tuple[Package, ...], tuple[str, ...], tuple[str, ...]]:
