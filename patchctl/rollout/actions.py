@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from patchctl.model.rollout import HostJob, Signature
+from patchctl.rollout.state import HostProgress
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +52,24 @@ class Finish:
 Action = Record | RunJob | WakeAt | Finish
 
 
+@dataclass(slots=True)
+class Waits:
+    """Until when hosts only wait, remembered from one decision to the next: it saves work, it decides nothing.
+
+    A host that is the same value as before, under the same gate, does the same until then.
+    """
+
+    gate: tuple[object, ...] = ()
+    until: dict[str, tuple[HostProgress, float]] = field(default_factory=dict)
+    """host -> (as it was looked at, Unix time)"""
+
+    def expect(self, gate: tuple[object, ...]) -> None:
+        """Forget everything that was found under another gate."""
+        if gate != self.gate:
+            self.gate = gate
+            self.until.clear()
+
+
 @dataclass(frozen=True, slots=True)
 class Surroundings:
     """What deciding needs beside the journal: the platforms' failure signatures, and other rollouts."""
@@ -59,3 +78,4 @@ class Surroundings:
     """By platform name."""
     down_elsewhere: Mapping[str, Set[str]] = field(default_factory=dict)
     """group -> its hosts that other rollouts have down or in flight now; counts against max_down."""
+    waits: Waits = field(default_factory=Waits)

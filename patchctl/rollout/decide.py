@@ -75,16 +75,30 @@ def _gate(state: RolloutState, index: int | None, now: float) -> Gate:
 
 
 def _follow(state: RolloutState, gate: Gate, now: float, around: Surroundings) -> Iterator[Action]:
-    """Yield the next step of every host whose work has begun."""
+    """Yield the next step of every host whose work has begun, and when the first of those that wait goes on."""
     if state.status == ABORTED:
         yield from (_drop(state.hosts[name]) for name in state.tally.waiting if state.hosts[name].staged)
+    waits, wake = around.waits, math.inf
+    waits.expect((state.status, gate.open, gate.reason))
     for name in state.tally.active:
         host = state.hosts[name]
+        known = waits.until.get(name)
+        if known is not None and known[0] is host and now < known[1]:
+            wake = min(wake, known[1])
+            continue
+        waits.until.pop(name, None)
         if host.job or host.last is None:
             continue
-        plan = state.plan.hosts[host.host]
+        plan = state.plan.hosts[name]
         signatures = around.signatures.get(plan.platform, ())
-        yield next_step(Case(state, plan, host, host.last, now, gate.open, gate.reason, signatures))
+        step = next_step(Case(state, plan, host, host.last, now, gate.open, gate.reason, signatures))
+        if isinstance(step, WakeAt):
+            waits.until[name] = (host, step.time)
+            wake = min(wake, step.time)
+        else:
+            yield step
+    if wake < math.inf:
+        yield WakeAt(wake)
 
 
 def _drop(host: HostProgress) -> Action:

@@ -15,7 +15,7 @@ from patchctl.model.failpoints import hit
 from patchctl.model.plan import Plan
 from patchctl.model.ports import Clock, Executor, Interrupt, Journal, Observer
 from patchctl.model.rollout import Event, HostJob, JobOutcome, Signature
-from patchctl.rollout.actions import Action, Draft, Finish, Record, RunJob, Surroundings, WakeAt
+from patchctl.rollout.actions import Action, Draft, Finish, Record, RunJob, Surroundings, Waits, WakeAt
 from patchctl.rollout.decide import decide
 from patchctl.rollout.journal import fold_all, initial, outcome_draft
 from patchctl.rollout.state import RolloutState
@@ -85,6 +85,7 @@ class _Loop:
         self._notifier, self._next_token, self._options = notifier, next_token, options
         self._state = fold_all(initial(plan), journal.events(plan.rollout))
         self._token = 0
+        self._waits = Waits()
 
     def run(self) -> RolloutState:
         if not self._is_due():
@@ -118,7 +119,7 @@ class _Loop:
             self._wait(wake)
 
     def _decide(self) -> Sequence[Action]:
-        around = Surroundings(self._options.signatures, self._options.down_elsewhere())
+        around = Surroundings(self._options.signatures, self._options.down_elsewhere(), self._waits)
         return self._options.decide(self._state, self._clock.now(), around)
 
     def _is_due(self) -> bool:

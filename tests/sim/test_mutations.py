@@ -7,11 +7,11 @@ from dataclasses import replace
 
 import pytest
 
-from patchctl.rollout.actions import Action, Record, RunJob, Surroundings
+from patchctl.rollout.actions import Action, Record, RunJob, Surroundings, Waits
 from patchctl.rollout.decide import decide
 from patchctl.rollout.state import RolloutState
 from patchctl.rollout.steps import attempt_name
-from tests.sim.fleet import make_plan
+from tests.sim.fleet import make_fleet, make_plan
 from tests.sim.runs import Run, outcome_of, problems_of
 from tests.sim.simhost import Scenario, SimHost
 from tests.sim.world import Controls, Kill
@@ -95,3 +95,15 @@ def test_the_real_decision_passes_the_same_search() -> None:
 def test_a_broken_promise_is_found(faulty: Decision, said: str) -> None:
     found = _search(faulty)
     assert any(said in line for line in found), found[:5]
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_what_is_remembered_between_decisions_changes_none_of_them(seed: int) -> None:
+    def twice(state: RolloutState, now: float, around: Surroundings) -> Sequence[Action]:
+        fresh = decide(state, now, replace(around, waits=Waits()))
+        assert decide(state, now, around) == fresh
+        return fresh
+
+    plan, hosts = make_fleet(seed, 12)
+    state = Run.of(plan, hosts, seed, decide=twice).finish(Kill("append-after", 40))
+    assert state.status == "completed"
