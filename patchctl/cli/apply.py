@@ -12,6 +12,7 @@ import click
 
 from patchctl.cli.options import connection_options, inventory_options, output_option, quiet_options, state_option
 from patchctl.cli.output import emit
+from patchctl.cli.redacting import run_secrets
 from patchctl.cli.visiting import prompt_for_secret, settings_of
 
 if TYPE_CHECKING:
@@ -89,7 +90,6 @@ def _make(
 ) -> tuple[Plan, Inventory]:  # fmt: skip
     from patchctl.cli.actor import current_actor
     from patchctl.documents.inventories import load_inventory
-    from patchctl.model.redaction import Redactor
     from patchctl.usecases.access import expand_limit, open_connections
     from patchctl.usecases.clock import SystemClock
     from patchctl.usecases.plan import PlanRequest, controller_names, find_policy, make_plan
@@ -98,7 +98,7 @@ def _make(
         policy=find_policy(policy, settings), inventory=load_inventory(settings.inventory), actor=current_actor(),
         limit=expand_limit(limit or ""), refresh=refresh or "", forks=settings.forks, controllers=controller_names(),
     )  # fmt: skip
-    redactor = Redactor()
+    redactor = run_secrets().redactor()
     with open_connections(settings, request.inventory, prompt_for_secret(), redactor=redactor) as connections:
         plan = make_plan(request, store.redacting(redactor.clean), connections, SystemClock(), observer, save=save)
     return plan, request.inventory
@@ -161,6 +161,7 @@ def _carry_out(
         run_rollout(
             settings, plan.rollout, store=store, clock=clock, observer=observer, interrupt=interrupt, actor=actor,
             command=f"patchctl apply {plan.rollout}", prompt=prompt_for_secret(), inventory=inventory,
+            redactor=run_secrets().redactor(),
         )
         return finish(plan.rollout, settings, store, actor, interrupt.exit_code, output=output, quiet=quiet)
 

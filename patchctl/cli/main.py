@@ -83,8 +83,12 @@ def start_lean() -> None:
 def run() -> None:
     """Run the command line and exit with the documented code; no traceback reaches a user unasked."""
     start_lean()
+    from patchctl.cli.redacting import CleanStream, RunSecrets
+
+    secrets = RunSecrets()
+    sys.stdout, sys.stderr = CleanStream(sys.stdout, secrets.clean), CleanStream(sys.stderr, secrets.clean)
     try:
-        code = main.main(standalone_mode=False)
+        code = main.main(standalone_mode=False, obj=secrets)
         sys.stdout.flush()
     except Exception as error:  # noqa: BLE001 - the last handler of the program: it reports and exits, never hides
         from patchctl.cli.failure import report_failure

@@ -9,7 +9,7 @@ import shutil
 import sys
 import textwrap
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from patchctl.model import text
@@ -87,8 +87,19 @@ def render(document: Document, fmt: str, width: int = 0) -> str:
 def emit(document: Document, fmt: str) -> None:
     """Write the document to stdout, as wide as the terminal if that is one."""
     width = shutil.get_terminal_size().columns if sys.stdout.isatty() else 0
-    sys.stdout.write(render(document, fmt, width))
+    write = getattr(sys.stdout, "write_cleaned", sys.stdout.write)
+    write(render(_without_secrets(document), fmt, width))
     sys.stdout.flush()
+
+
+def _without_secrets(document: Document) -> Document:
+    """Mask the secrets of this run before texts are laid out: a wrapped or cut secret is not recognised any more."""
+    from patchctl.cli.redacting import run_secrets
+
+    clean = run_secrets().clean_all
+    return replace(
+        document, data=clean(document.data), rows=clean(document.rows), footer=clean(document.footer)
+    )
 
 
 def _markdown(body: list[list[str]], columns: Sequence[Column]) -> list[str]:

@@ -83,8 +83,8 @@ def command(
 
 def _make(request: PlanRequest, settings: Settings, *, save: bool, quiet: bool, verbose: int) -> Plan:
     from patchctl.cli.progress import make_observer
+    from patchctl.cli.redacting import run_secrets
     from patchctl.cli.visiting import prompt_for_secret
-    from patchctl.model.redaction import Redactor
     from patchctl.store.database import open_store
     from patchctl.usecases.access import open_connections
     from patchctl.usecases.clock import SystemClock
@@ -94,7 +94,7 @@ def _make(request: PlanRequest, settings: Settings, *, save: bool, quiet: bool, 
     with open_store(settings.state, writable=save) as store:
         if request.from_snapshots:
             return make_plan(request, store, None, clock, observer, save=save)
-        redactor = Redactor()
+        redactor = run_secrets().redactor()
         with open_connections(settings, request.inventory, prompt_for_secret(), redactor=redactor) as connections:
             return make_plan(request, store.redacting(redactor.clean), connections, clock, observer, save=save)
 

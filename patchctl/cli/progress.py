@@ -37,11 +37,17 @@ def make_observer(quiet: bool, verbose: int = 0, *, steps: bool = False) -> Obse
 
     `steps`: print each host's steps too where there is no terminal (a rollout's transitions; a scan has none).
     """
+    from patchctl.cli.redacting import CleanObserver, run_secrets
+
+    return CleanObserver(_pick_observer(quiet, steps=steps or verbose > 0), run_secrets().clean)
+
+
+def _pick_observer(quiet: bool, *, steps: bool) -> Observer:
     if quiet:
         return FailuresOnly(sys.stderr)
     if sys.stderr.isatty() and os.environ.get("TERM") != "dumb":
         return LiveProgress(sys.stderr)
-    return PlainLines(sys.stderr, steps=steps or verbose > 0)
+    return PlainLines(sys.stderr, steps=steps)
 
 
 class FailuresOnly:

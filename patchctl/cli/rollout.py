@@ -209,6 +209,7 @@ def _carry_on(settings: Settings, store: Store, name: str, flags: Mapping[str, A
     from patchctl.cli.apply import finish
     from patchctl.cli.interrupts import catch_signals
     from patchctl.cli.progress import make_observer
+    from patchctl.cli.redacting import run_secrets
     from patchctl.cli.visiting import prompt_for_secret
     from patchctl.rollout.state import RUNNING
     from patchctl.usecases.clock import SystemClock
@@ -222,6 +223,7 @@ def _carry_on(settings: Settings, store: Store, name: str, flags: Mapping[str, A
             settings, name, store=store, clock=SystemClock(), interrupt=interrupt, actor=current_actor(),
             observer=make_observer(quiet, flags["verbose"], steps=True), once=once,
             command=f"patchctl rollout {verb} {name}", prompt=None if once else prompt_for_secret(),
+            redactor=run_secrets().redactor(),
         )
         if once and (found.status == RUNNING or found.seq == before):
             raise click.exceptions.Exit(interrupt.exit_code)

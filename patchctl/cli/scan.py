@@ -62,7 +62,7 @@ def command(
         emit(describe_check(fleet, "scan-check"), output)
         return 0
     from patchctl.cli.progress import make_observer
-    from patchctl.model.redaction import Redactor
+    from patchctl.cli.redacting import run_secrets
     from patchctl.store.database import open_store
     from patchctl.usecases.access import open_connections
     from patchctl.usecases.clock import SystemClock
@@ -75,7 +75,7 @@ def command(
         if from_snapshot:
             found = {one.host: describe_host(one) for one in read_latest(store, names)}
         else:
-            redactor = Redactor()
+            redactor = run_secrets().redactor()
             with open_connections(settings, fleet.inventory, prompt_for_secret(), redactor=redactor) as connections:
                 found = {one.host: describe_host(one) for one in scan_hosts(
                     fleet, connections, refresh=refresh, forks=settings.forks, clock=SystemClock(),

@@ -10,6 +10,7 @@ import click
 
 from patchctl.cli.options import connection_options, inventory_options, output_option, state_option
 from patchctl.cli.output import Column, Document, emit
+from patchctl.cli.redacting import run_secrets
 from patchctl.model.codec import to_data
 from patchctl.model.errors import UsageError
 from patchctl.model.units import format_bytes, parse_duration
@@ -169,7 +170,9 @@ def takeover(
             raise ConfirmationError("not-confirmed", "not confirmed: nothing was changed")
     with (
         open_store(settings.state) as store,
-        open_connections(settings, fleet.inventory, prompt_for_secret()) as connections,
+        open_connections(
+            settings, fleet.inventory, prompt_for_secret(), redactor=run_secrets().redactor()
+        ) as connections,
     ):
         taken = take_over_hosts(fleet, connections, store, current_actor(), reason, settings.forks)
     rows = [

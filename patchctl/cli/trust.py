@@ -10,6 +10,7 @@ import click
 
 from patchctl.cli.options import connection_options, inventory_options, output_option, quiet_options, state_option
 from patchctl.cli.output import Column, Document, emit
+from patchctl.cli.redacting import run_secrets
 from patchctl.cli.visiting import fleet_of, prompt_for_secret, settings_of
 
 if TYPE_CHECKING:
@@ -84,7 +85,9 @@ def _survey(settings: Settings, fleet: Fleet, source: str, file: Path | None, re
     from patchctl.usecases.access import open_connections
     from patchctl.usecases.trust import survey_authority, survey_file, survey_hosts
 
-    with open_connections(settings, fleet.inventory, prompt_for_secret()) as connections:
+    with open_connections(
+            settings, fleet.inventory, prompt_for_secret(), redactor=run_secrets().redactor()
+        ) as connections:
         if source == "known_hosts":
             assert file is not None
             return survey_file(fleet.hosts, connections, file, replace)

@@ -55,7 +55,7 @@ def command(
         emit(describe_check(fleet, "updates-check"), output)
         return 0
     from patchctl.cli.progress import make_observer
-    from patchctl.model.redaction import Redactor
+    from patchctl.cli.redacting import run_secrets
     from patchctl.store.database import open_store
     from patchctl.usecases.access import open_connections
     from patchctl.usecases.clock import SystemClock
@@ -70,7 +70,7 @@ def command(
         if from_snapshot:
             scanned = {one.host: one for one in read_latest(store, names)}
         else:
-            redactor = Redactor()
+            redactor = run_secrets().redactor()
             with open_connections(settings, fleet.inventory, prompt_for_secret(), redactor=redactor) as connections:
                 scanned = {one.host: one for one in scan_hosts(
                     fleet, connections, refresh=refresh, forks=settings.forks, clock=clock,

@@ -53,6 +53,7 @@ def run_rollout(
     prompt: Callable[[str], str] | None = None,
     inventory: Inventory | None = None,
     transports: Mapping[str, Transport] | None = None,
+    redactor: Redactor | None = None,
 ) -> RolloutState:
     """Carry a saved plan on from wherever its journal stands; return the state it got to.
 
@@ -63,7 +64,7 @@ def run_rollout(
     plan = store.load_plan(rollout)
     with store.lock(f"rollout {rollout}", command):
         fleet = inventory if inventory is not None else load_inventory(settings.inventory)
-        redactor = Redactor()
+        redactor = redactor or Redactor()
         store = store.redacting(redactor.clean)
         with open_connections(settings, fleet, prompt, transports, redactor) as connections:
             cache = ArtefactCache(artefact_folder(settings))
@@ -76,7 +77,7 @@ def run_rollout(
             sender = f"patchctl@{socket.gethostname()}"
             return carry_out(
                 plan, store.journal, executor, clock, observer, interrupt, actor,
-                make_notifier(store, plan.notify, settings.smtp, settings.project, sender),
+                make_notifier(store, plan.notify, settings.smtp, settings.project, sender, redactor.clean),
                 next_token=store.next_token,
                 options=Options(
                     once=once,

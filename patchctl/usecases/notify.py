@@ -12,6 +12,7 @@ import signal
 import smtplib
 import subprocess
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from email.message import EmailMessage
 from email.utils import formatdate, make_msgid
 from pathlib import Path
@@ -19,6 +20,7 @@ from typing import Any
 
 from patchctl.model.codec import to_data
 from patchctl.model.policy import Notify
+from patchctl.model.redaction import clean_values
 from patchctl.model.rollout import Event
 from patchctl.model.text import decode, one_line, strip_control
 from patchctl.report.summary import next_commands, render_summary
@@ -30,13 +32,17 @@ MAIL_SECONDS = 30.0
 _ENVIRONMENT = ("PATH", "HOME", "LANG", "LC_ALL", "TZ", "USER", "LOGNAME")
 
 
-def make_notifier(store: Store, notify: Notify, smtp: str, folder: Path, sender: str) -> Callable[[Event], str]:
+def make_notifier(
+    store: Store, notify: Notify, smtp: str, folder: Path, sender: str, clean: Callable[[str], str] = str
+) -> Callable[[Event], str]:
     """Return the `notifier` of carry_out: given an event, tell whom the policy names; return "" or what went wrong.
 
-    `folder`: the project, where commands run; `sender`: mail address of this controller.
+    `folder`: the project, where commands run; `sender`: mail address of this controller; `clean`: a Redactor's, for
+    every text that is sent.
     """
 
     def tell(event: Event) -> str:
+        event = replace(event, reason=clean(event.reason), data=clean_values(event.data, clean))
         digest = read_digest(store, event.rollout)
         lines = [render_summary(digest)]
         if event.kind == "rollout-halted":
@@ -45,7 +51,8 @@ def make_notifier(store: Store, notify: Notify, smtp: str, folder: Path, sender:
         lines.append(f"Look:  patchctl rollout status {event.rollout}")
         lines += [f"Then:  {command}" for command in next_commands(digest)]
         title = one_line(f"{event.rollout} {digest.title}" + (f": {event.reason}" if event.reason else ""), 150)
-        return notify_event(notify, event, smtp, title=title, text="\n".join(lines), folder=folder, sender=sender)
+        text = clean("\n".join(lines))
+        return notify_event(notify, event, smtp, title=clean(title), text=text, folder=folder, sender=sender)
 
     return tell
 

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from patchctl.model.policy import Notify
+from patchctl.model.redaction import MASK, Redactor
 from patchctl.model.rollout import Event
 from patchctl.store.database import open_store
 from patchctl.usecases.notify import make_notifier, notify_event, run_command, send_mail
@@ -195,3 +196,19 @@ def test_host_text_cannot_forge_headers(sink):
     [(people, mail)] = sink.mails
     assert mail["Bcc"] is None
     assert len(people) == 1
+
+
+def test_no_secret_is_sent(halted, tmp_path):
+    store, event = halted
+    hook = tmp_path / "hook"
+    hook.write_text("#!/bin/sh\ncat > got.json\nenv > got.env\n")
+    hook.chmod(0o755)
+    redactor = Redactor()
+    redactor.add("errors 1/3")  # what the event says and the summary repeats
+    tell = make_notifier(
+        store, Notify(halted=("./hook",)), "127.0.0.1:1", tmp_path, "p@ctl", redactor.clean
+    )
+    assert tell(event) == ""
+    sent = (tmp_path / "got.json").read_text() + (tmp_path / "got.env").read_text()
+    assert "errors 1/3" not in sent
+    assert sent.count(MASK) >= 3

@@ -1,0 +1,88 @@
+"""Keeps the secrets of a run off the terminal: one Redactor a run, through which all that is printed goes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, TextIO
+
+import click
+
+if TYPE_CHECKING:
+    from patchctl.model.ports import Observer
+    from patchctl.model.redaction import Redactor
+
+
+class RunSecrets:
+    """The secrets that one run of the command line has resolved. Costs nothing until the first is wanted."""
+
+    def __init__(self) -> None:
+        self._redactor: Redactor | None = None
+
+    def redactor(self) -> Redactor:
+        """Return the run's Redactor, to be given to whatever resolves secrets."""
+        if self._redactor is None:
+            from patchctl.model.redaction import Redactor
+
+            self._redactor = Redactor()
+        return self._redactor
+
+    def clean(self, text: str) -> str:
+        return text if self._redactor is None else self._redactor.clean(text)
+
+    def clean_all(self, value: Any) -> Any:
+        """Clean every text in JSON data."""
+        if self._redactor is None:
+            return value
+        from patchctl.model.redaction import clean_values
+
+        return clean_values(value, self.clean)
+
+
+def run_secrets() -> RunSecrets:
+    """Return the secrets of the command that is running (kept with its click context)."""
+    context = click.get_current_context(silent=True)
+    return RunSecrets() if context is None else context.find_root().ensure_object(RunSecrets)
+
+
+class CleanStream:
+    """A text stream that masks secrets in what is written; everything else is the stream's own."""
+
+    def __init__(self, stream: TextIO, clean: Callable[[str], str]) -> None:
+        self._stream, self._clean = stream, clean
+
+    def write(self, text: str) -> int:
+        self._stream.write(self._clean(text))
+        return len(text)
+
+    def write_cleaned(self, text: str) -> None:
+        """Write what was cleaned already, value by value: masking digits inside JSON would break it."""
+        self._stream.write(text)
+
+    def writelines(self, lines: list[str]) -> None:
+        for line in lines:
+            self.write(line)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+
+class CleanObserver:
+    """Masks secrets before an observer lays texts out: a stream does not recognise one that a line break splits."""
+
+    def __init__(self, observer: Observer, clean: Callable[[str], str]) -> None:
+        self._observer, self._clean = observer, clean
+
+    def started(self, title: str, total: int) -> None:
+        self._observer.started(title, total)
+
+    def step(self, host: str, step: str) -> None:
+        self._observer.step(host, step)
+
+    def finished(self, host: str, state: str, message: str = "") -> None:
+        self._observer.finished(host, state, self._clean(message))
+
+    def note(self, message: str) -> None:
+        self._observer.note(self._clean(message))
+
+    def ended(self) -> None:
+        self._observer.ended()
