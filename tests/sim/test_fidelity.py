@@ -168,7 +168,8 @@ def _random_sequence(seed: int) -> list[Request]:
     return [rng.choice(choices) for _ in range(10)]
 
 
-CASES = {**NAMED, **{f"random {seed}": _random_sequence(seed) for seed in range(12)}}
+SEEDS = range(100 if os.environ.get("PATCHCTL_SOAK") else 6)
+CASES = {**NAMED, **{f"random {seed}": _random_sequence(seed) for seed in SEEDS}}
 
 
 @pytest.mark.parametrize("name", CASES)

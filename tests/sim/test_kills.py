@@ -18,7 +18,7 @@ def test_a_kill_at_every_write_and_every_submit_changes_nothing(seed: int) -> No
     assert not found, "\n".join(found[:5])
 
 
-@pytest.mark.parametrize("seed", range(100, 120))
+@pytest.mark.parametrize("seed", range(100, 106))
 def test_a_larger_fleet_survives_several_kills_in_one_rollout(seed: int) -> None:
     plan, hosts = make_fleet(seed, 12)
     whole = Run.of(plan, hosts, seed)
@@ -59,8 +59,8 @@ def test_a_finished_rollout_that_is_run_again_does_nothing() -> None:
 @pytest.mark.timeout(0)
 @pytest.mark.parametrize("seed", range(1000, 1050))
 def test_soak_thirty_hosts_killed_at_every_write(seed: int) -> None:
-    """Every write of 30 hosts; PATCHCTL_SIM_KILLS=N takes a sample of N kills a seed instead (0 = all)."""
-    sample = int(os.environ.get("PATCHCTL_SIM_KILLS", "0"))
+    """A sample of 25 kills a seed, some hours in all; PATCHCTL_SIM_KILLS=N takes N kills (0 = all, for days)."""
+    sample = int(os.environ.get("PATCHCTL_SIM_KILLS", "25"))
     rng = random.Random(seed)
     found = kill_everywhere(seed, 30, lambda kills: rng.sample(kills, min(sample, len(kills))) if sample else kills)
     assert not found, "\n".join(found[:5])
