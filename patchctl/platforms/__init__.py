@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 
 from patchctl.model.evidence import Snapshot
@@ -15,15 +16,27 @@ _NULLABLE = (
 
 def read_facts(snapshot: Snapshot) -> HostFacts:
     """Return what a snapshot shows of its host; what is missing is None, with its reason in `unknown`."""
+    return make_reader()(snapshot)
+
+
+def make_reader() -> Callable[[Snapshot], HostFacts]:
+    """Return a read_facts for one pass over many hosts: texts that several of them gave are read once."""
     from patchctl.platforms import linux, registry
 
-    platform = registry.platform_for(snapshot)
-    if platform is not None:
-        return _with_reasons(platform.read(snapshot), "not collected")
-    facts = linux.read_common(snapshot)
-    return _with_reasons(
-        facts, snapshot.reason("linux.os-release") or f"no platform reads {facts.os.id or 'this system'!r}"
-    )
+    readers: dict[str, Callable[[Snapshot], HostFacts]] = {}
+
+    def read(snapshot: Snapshot) -> HostFacts:
+        platform = registry.platform_for(snapshot)
+        if platform is None:
+            reason = snapshot.reason("linux.os-release")
+            facts = linux.read_common(snapshot)
+            return _with_reasons(facts, reason or f"no platform reads {facts.os.id or 'this system'!r}")
+        if platform.name not in readers:
+            reader = getattr(platform, "reader", None)  # contract.py, FleetReader: not every platform has it
+            readers[platform.name] = reader() if reader else platform.read
+        return _with_reasons(readers[platform.name](snapshot), "not collected")
+
+    return read
 
 
 def _with_reasons(facts: HostFacts, reason: str) -> HostFacts:

@@ -19,7 +19,7 @@ from patchctl.model.facts import HostFacts, Update
 from patchctl.model.hosts import Host
 from patchctl.model.ports import Clock, Observer
 from patchctl.model.text import decode, one_line
-from patchctl.platforms import read_facts
+from patchctl.platforms import make_reader
 from patchctl.platforms.registry import all_platforms
 from patchctl.usecases.access import Fleet
 
@@ -156,13 +156,13 @@ def scan_hosts(
             observer.step(host.name, "collecting")
             return collect_snapshot(session, refresh, clock, extra(host))
 
-    keeper = _Keeper(store)
+    keeper, read = _Keeper(store), make_reader()
     observer.started("scan", len(fleet.hosts))
     try:
         for host, outcome in visit(fleet.hosts, work, forks, site_forks=fleet.site_forks):
             if isinstance(outcome, HostFailure):
                 outcome = Snapshot(host.name, clock.now(), failure=outcome)
-            scanned = ScannedHost(outcome, read_facts(outcome))
+            scanned = ScannedHost(outcome, read(outcome))
             keeper.keep(scanned)
             status, error = judge_status(scanned)
             observer.finished(host.name, status, error["message"] if error else "")

@@ -12,7 +12,7 @@ from patchctl.model.hosts import Inventory
 from patchctl.model.policy import Policy
 from patchctl.model.selection import select_hosts
 from patchctl.patch.approvals import decide_approval
-from patchctl.platforms import read_facts
+from patchctl.platforms import make_reader
 from patchctl.usecases.scan import ScannedHost, is_held_back, judge_status
 
 NEVER_SCANNED = {"code": "never-scanned", "message": "no snapshot of this host yet", "hint": "run patchctl scan"}
@@ -28,8 +28,9 @@ class LatestSnapshots(Protocol):
 
 def read_latest(store: LatestSnapshots, hosts: Sequence[str]) -> Iterator[ScannedHost]:
     """Yield what the latest snapshots of these hosts show, each read once and let go again."""
+    read = make_reader()
     for snapshot in store.iterate_latest(hosts, reached=False):
-        yield ScannedHost(snapshot, read_facts(snapshot))
+        yield ScannedHost(snapshot, read(snapshot))
 
 
 def list_updates(
