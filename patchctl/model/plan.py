@@ -59,7 +59,7 @@ class HostPlan:
     max_down: tuple[tuple[str, int], ...] = ()
     """(group, limit) for every group with max_down the host is in."""
     away_until: float | None = None
-    """Unix time until which the host may be away without counting as unreachable (`intermittent:`); None = not at all."""
+    """Unix time until which the host may be away without counting as unreachable; None = not at all."""
     late: bool = False
     """The run itself depends on this host (jump host, relay, controller): last and alone."""
     download_bytes: int = 0
