@@ -32,7 +32,7 @@ class Taken:
 
 
 class RefusedTakeoverError(HostError):
-    """The host answered, and the answer is no (an attempt still runs there)."""
+    """The host answered, and the answer is no (its lock is held, or its disk is full)."""
 
 
 def take_over_hosts(

@@ -110,7 +110,7 @@ class Mirror:
 
 
 def find_mirror() -> Mirror:
-    """Read the machine's apt configuration; on another release or distribution take Debian's own names."""
+    """Read the machine's apt configuration. Raise LabError when the lab's release is not in its sources."""
     listed = run("apt-get", "indextargets", "--format", "$(REPO_URI) $(RELEASE)", "Created-By: Packages")
     found: dict[str, str] = {}
     for line in listed.splitlines():
@@ -120,9 +120,11 @@ def find_mirror() -> Mirror:
         found.setdefault(release, uri.rstrip("/"))
     wanted = re.compile(r'Acquire::(https?::[^ ]*|Check-Valid-Until|Check-Date|Retries) "[^"]+";')
     settings = [line for line in run("apt-config", "dump", "Acquire").splitlines() if wanted.fullmatch(line)]
+    if missing := {SUITE, f"{SUITE}-security"} - found.keys():
+        raise LabError(f"apt on this machine has no {' and no '.join(sorted(missing))}: add it to its sources")
     return Mirror(
-        debian=found.get(SUITE, "http://deb.debian.org/debian"),
-        security=found.get(f"{SUITE}-security", "http://deb.debian.org/debian-security"),
+        debian=found[SUITE],
+        security=found[f"{SUITE}-security"],
         settings="".join(f"{line}\n" for line in settings),
         certificates=tuple(Path("/usr/local/share/ca-certificates").glob("**/*.crt")),
     )

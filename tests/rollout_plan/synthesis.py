@@ -13,17 +13,17 @@ from dataclasses import dataclass
 from patchctl.model.evidence import OK, Evidence, Snapshot
 
 OS_RELEASE = 'NAME="Debian GNU/Linux"\nVERSION_ID="12"\nVERSION_CODENAME=bookworm\nID=debian\n'
-MAIN = "http://deb.debian.org/debian bookworm/main amd64 Packages"
-SECURITY = "http://deb.debian.org/debian-security bookworm-security/main amd64 Packages"
+MAIN = "http://mirror.example.org/debian bookworm/main amd64 Packages"
+SECURITY = "http://mirror.example.org/debian-security bookworm-security/main amd64 Packages"
 SOURCES = f"""Package files:
  100 /var/lib/dpkg/status
      release a=now
  500 {SECURITY}
      release v=12,o=Debian,a=oldstable-security,n=bookworm-security,l=Debian-Security,c=main,b=amd64
-     origin deb.debian.org
+     origin mirror.example.org
  500 {MAIN}
      release v=12.15,o=Debian,a=oldstable,n=bookworm,l=Debian,c=main,b=amd64
-     origin deb.debian.org
+     origin mirror.example.org
 Pinned packages:
 """
 
@@ -45,7 +45,7 @@ class Pending:
 
 def pending_output(pending: Sequence[Pending]) -> str:
     """Return the output of apt.pending, or of apt.resolve, for these updates."""
-    lines = ["@@ targets", "present deb.debian.org_debian_dists_bookworm_main_binary-amd64_Packages.lz4", "@@ upgrade"]
+    lines = ["@@ targets", "present mirror.example.org_debian_dists_bookworm_main_binary-amd64_Packages.lz4", "@@ upgrade"]
     new = [p for p in pending if not p.old]
     upgraded = [p for p in pending if p.old]
     if new:
@@ -57,7 +57,7 @@ def pending_output(pending: Sequence[Pending]) -> str:
     lines.append(f"{len(upgraded)} upgraded, {len(new)} newly installed, 0 to remove and 0 not upgraded.")
     for p in pending:
         file = f"{p.name}_{p.new}_{p.arch}.deb"
-        place = f"http://deb.debian.org/debian/pool/main/{p.name[0]}/{p.name}"
+        place = f"http://mirror.example.org/debian/pool/main/{p.name[0]}/{p.name}"
         lines.append(f"'{place}/{file}' {file} {50_000 + len(p.name)} SHA256:{p.sha256}")
     lines += ["rc 0", "@@ sources", SOURCES.rstrip("\n"), "@@ versions"]
     for p in pending:
