@@ -33,6 +33,8 @@ from patchctl.documents.fields import (
 from patchctl.documents.health import HealthEntry
 
 TRANSPORTS = ("ssh", "openssh", "winrm", "local", "fake")
+TRANSPORTS_TO_COME = ("winrm",)
+"""Accepted, so that inventories can hold such hosts already; nothing can reach them yet."""
 BECOME_METHODS = ("none", "sudo", "su", "doas")
 REBOOT_WORDS = ("never", "if_required", "always")
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from patchctl.documents.inventory_schema import TRANSPORTS
+from patchctl.documents.inventory_schema import TRANSPORTS, TRANSPORTS_TO_COME
 from patchctl.documents.policies import PolicyDocument
 from patchctl.documents.policy_schema import ApprovalTest
 from patchctl.documents.source import Findings
@@ -190,6 +190,13 @@ def check_inventory(inventory: Inventory, now: float, findings: Findings) -> Non
             findings.note(_host_note(host.origins.get("connection", ""), "unknown-connection",
                                      f"host {name!r} cannot be reached: no connection {host.connection.transport!r}",
                                      f"known: {', '.join(TRANSPORTS)}"))
+    for transport in TRANSPORTS_TO_COME:
+        hosts = [host for host in inventory.hosts.values() if host.connection.transport == transport]
+        if hosts:
+            findings.note(_host_note(hosts[0].origins.get("connection", ""), "without-effect",
+                                     f"connection {transport!r} is accepted, but nothing reaches its hosts yet "
+                                     f"({len(hosts)} here)", "keep them for a later version; scans leave them unknown"))
+    for name in inventory.hosts:
         if name in inventory.groups:
             findings.note(_host_note("", "ambiguous-name", f"{name!r} is a host and a group",
                                      "patterns mean the group; rename one of the two"))
