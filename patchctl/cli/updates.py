@@ -46,8 +46,9 @@ def command(
 ) -> int:  # fmt: skip
     """List pending updates host by host.
 
-    Scans first, unless --from-snapshot. Lists what the package manager itself would upgrade, with what is held,
-    phased, pinned or kept back and why. A host whose list cannot be trusted is UNKNOWN, never "nothing pending".
+    Asks the hosts just that, unless --from-snapshot (and, for --fail-on new, takes a whole snapshot to compare with
+    the next time). Lists what the package manager itself would upgrade, with what is held, phased, pinned or kept
+    back and why. A host whose list cannot be trusted is UNKNOWN, never "nothing pending".
     """
     settings = settings_of({"inventory": inventory, "forks": forks, "timeout": timeout, "state": state})
     fleet = fleet_of(settings, limit)
@@ -75,6 +76,7 @@ def command(
                 scanned = {one.host: one for one in scan_hosts(
                     fleet, connections, refresh=refresh, forks=settings.forks, clock=clock,
                     observer=make_observer(quiet, verbose), store=store.redacting(redactor.clean),
+                    pending_only=fail_on != "new",
                 )}  # fmt: skip
         seen = store.first_seen()
     now = clock.now()

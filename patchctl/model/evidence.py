@@ -28,6 +28,8 @@ class Probe:
     """Output beyond this many bytes is cut and marked so."""
     volatile: bool = False
     """Changes between any two runs (clock, load): kept apart, so that quiet hosts cost no storage."""
+    pending: bool = False
+    """What is pending is read from it: `updates` asks these probes only, a scan asks all."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -61,10 +61,11 @@ class Dnf:
         )
         return (
             *linux.PROBES,
-            Probe("dnf.packages", _PACKAGES, when=IS_DNF, timeout=120, cap=16 * 1024 * 1024),
-            Probe("dnf.pending", pending, when=IS_DNF, timeout=300),
+            Probe("dnf.packages", _PACKAGES, when=IS_DNF, timeout=120, cap=16 * 1024 * 1024, pending=True),
+            Probe("dnf.pending", pending, when=IS_DNF, timeout=300, pending=True),
             Probe("dnf.restart", "dnf -q needs-restarting -r", root=True, when=IS_DNF, timeout=60),
-            Probe("dnf.holds", "cat /etc/dnf/plugins/versionlock.list 2>/dev/null; true", when=IS_DNF, timeout=10),
+            Probe("dnf.holds", "cat /etc/dnf/plugins/versionlock.list 2>/dev/null; true", when=IS_DNF, timeout=10,
+                  pending=True),
         )
 
     def read(self, snapshot: Snapshot) -> HostFacts:

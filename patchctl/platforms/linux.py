@@ -36,8 +36,8 @@ done
 """
 
 PROBES: tuple[Probe, ...] = (
-    Probe("linux.clock", "date +%s", timeout=10, volatile=True),
-    Probe("linux.os-release", "cat /etc/os-release || cat /usr/lib/os-release", timeout=10, cap=65536),
+    Probe("linux.clock", "date +%s", timeout=10, volatile=True, pending=True),
+    Probe("linux.os-release", "cat /etc/os-release || cat /usr/lib/os-release", timeout=10, cap=65536, pending=True),
     Probe("linux.uname", "uname -s; uname -r; uname -m", timeout=10),
     Probe("linux.boot-id", "cat /proc/sys/kernel/random/boot_id", timeout=10),
     Probe("linux.user", "id -un; id -u", timeout=10),

@@ -60,9 +60,9 @@ class Windows:
     def probes(self, refresh: str) -> Sequence[Probe]:
         online = f"$s.Online = ${str(refresh != 'never').lower()}; "
         return (
-            Probe("windows.os", _OS, timeout=60),
+            Probe("windows.os", _OS, timeout=60, pending=True),
             Probe("windows.hotfixes", _HOTFIXES, timeout=120),
-            Probe("windows.pending", _PENDING.replace("ONLINE", online), root=True, timeout=600),
+            Probe("windows.pending", _PENDING.replace("ONLINE", online), root=True, timeout=600, pending=True),
             Probe("windows.reboot", _REBOOT, timeout=30),
             Probe("windows.disks", _DISKS, timeout=30, volatile=True),
         )
@@ -90,7 +90,7 @@ class Windows:
 
     def resolve_probe(self, changes: Sequence[Change], refresh: str = "auto") -> Probe:
         # Windows updates bring what they need themselves: the answer to "what else" is the list of what is pending.
-        return Probe("windows.resolve", _PENDING.replace("ONLINE", ""), root=True, timeout=600)
+        return Probe("windows.resolve", _PENDING.replace("ONLINE", ""), root=True, timeout=600, pending=True)
 
     def read_resolution(self, output: str) -> HostFacts:
         found = _json_list(output)

@@ -62,16 +62,20 @@ def shell_of(host: Host) -> str:
     return "powershell" if host.connection.transport == "winrm" else host.connection.options.get("shell", "sh")
 
 
-def scan_probes(shell: str, refresh: str, extra: Sequence[Probe] = ()) -> tuple[Probe, ...]:
+def scan_probes(
+    shell: str, refresh: str, extra: Sequence[Probe] = (), *, pending_only: bool = False
+) -> tuple[Probe, ...]:
     """Return every probe of a scan: of all platforms that speak this shell (their guards tell which apply), and more.
 
-    A probe that several platforms share is asked once. refresh: auto | never | always.
+    A probe that several platforms share is asked once. refresh: auto | never | always. `pending_only`: no more than
+    what pending updates are read from.
     """
     chosen: dict[str, Probe] = {}
     for platform in all_platforms():
         if platform.shell == shell:
             for probe in platform.probes(refresh):
-                chosen.setdefault(probe.id, probe)
+                if probe.pending or not pending_only:
+                    chosen.setdefault(probe.id, probe)
     return (*chosen.values(), *(p for p in extra if p.id not in chosen))
 
 
@@ -80,14 +84,16 @@ def compile_probes(shell: str, probes: Sequence[Probe], nonce: str) -> str:
     return compile_powershell(probes, nonce) if shell == "powershell" else compile_script(probes, nonce)
 
 
-def collect_snapshot(session: Session, refresh: str, clock: Clock, extra: Sequence[Probe] = ()) -> Snapshot:
+def collect_snapshot(
+    session: Session, refresh: str, clock: Clock, extra: Sequence[Probe] = (), *, pending_only: bool = False
+) -> Snapshot:
     """Visit one host over an open session. Where root is refused, collect what can be had without it.
 
     A refusal is kept as the snapshot's `failure` beside the evidence. Raise HostError when nothing could be run.
     """
     host = session.host
     shell = shell_of(host)
-    probes = scan_probes(shell, refresh, extra)
+    probes = scan_probes(shell, refresh, extra, pending_only=pending_only)
     become = host.connection.become.method != "none"
     taken_at = clock.now()
     try:
@@ -147,16 +153,21 @@ def scan_hosts(
     observer: Observer,
     store: SnapshotStore | None,
     extra: Callable[[Host], Sequence[Probe]] = lambda host: (),
+    pending_only: bool = False,
 ) -> Iterator[ScannedHost]:
-    """Visit the hosts, store what was seen, yield each host as it ends. Failures are results, never exceptions."""
+    """Visit the hosts, store what was seen, yield each host as it ends. Failures are results, never exceptions.
+
+    With `pending_only` no snapshot is stored: what was not asked would read as unknown in the latest one. When each
+    update was first seen is kept either way.
+    """
 
     def work(host: Host) -> Snapshot:
         observer.step(host.name, "connecting")
         with closing(connections.open(host)) as session:
             observer.step(host.name, "collecting")
-            return collect_snapshot(session, refresh, clock, extra(host))
+            return collect_snapshot(session, refresh, clock, extra(host), pending_only=pending_only)
 
-    keeper, read = _Keeper(store), make_reader()
+    keeper, read = _Keeper(store, snapshots=not pending_only), make_reader()
     observer.started("scan", len(fleet.hosts))
     try:
         for host, outcome in visit(fleet.hosts, work, forks, site_forks=fleet.site_forks):
@@ -175,8 +186,9 @@ def scan_hosts(
 class _Keeper:
     """Stores snapshots in batches, and when each update was first seen."""
 
-    def __init__(self, store: SnapshotStore | None) -> None:
+    def __init__(self, store: SnapshotStore | None, *, snapshots: bool) -> None:
         self._store = store
+        self._snapshots = snapshots
         self._waiting: list[ScannedHost] = []
         self._seen: set[tuple[str, str]] | None = None
 
@@ -189,7 +201,8 @@ class _Keeper:
         batch, self._waiting = self._waiting, []
         if self._store is None or not batch:
             return
-        self._store.save_snapshots([one.snapshot for one in batch])
+        if self._snapshots:
+            self._store.save_snapshots([one.snapshot for one in batch])
         if self._seen is None:
             self._seen = set(self._store.first_seen())
         for one in batch:

@@ -168,3 +168,16 @@ def _check_syntax(text: str) -> None:
         if shutil.which(argv[0]):
             found = subprocess.run(argv, input=text, capture_output=True, text=True, timeout=20)
             assert found.returncode == 0, (argv, found.stderr)
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_what_is_pending_is_read_from_the_probes_marked_so(case: Case) -> None:
+    """`updates` asks these only: it must come to the same list, and to the same reason when there is none."""
+    platform = platform_for(case.snapshot)
+    assert platform is not None
+    wanted = {probe.id for probe in platform.probes("auto") if probe.pending}
+    evidence = {name: found for name, found in case.snapshot.evidence.items() if name in wanted}
+    assert len(evidence) < len(case.snapshot.evidence)
+    some, whole = read_facts(replace(case.snapshot, evidence=evidence)), read_facts(case.snapshot)
+    assert (some.updates, some.metadata_age, some.os) == (whole.updates, whole.metadata_age, whole.os)
+    assert some.why_unknown("updates") == whole.why_unknown("updates")

@@ -198,11 +198,11 @@ def _prologue(refresh: str) -> str:
 def scan_probes(refresh: str) -> tuple[Probe, ...]:
     """Return apt's own probes of a scan."""
     return (
-        Probe("apt.packages", _PACKAGES, when=IS_APT, timeout=60, cap=16 * 1024 * 1024),
+        Probe("apt.packages", _PACKAGES, when=IS_APT, timeout=60, cap=16 * 1024 * 1024, pending=True),
         Probe("apt.lists", _SAYS + _AGE + _CHECKED + 'echo "now $pc_now"; echo "checked $pc_old"\n', when=IS_APT,
-              timeout=20, volatile=True),
+              timeout=20, volatile=True, pending=True),
         Probe("apt.audit", "dpkg --audit; ls /var/lib/dpkg/updates | sed 's/^/journal /'", when=IS_APT, timeout=60),
-        Probe("apt.pending", pending_command(refresh), when=IS_APT, timeout=300),
+        Probe("apt.pending", pending_command(refresh), when=IS_APT, timeout=300, pending=True),
         Probe("apt.reboot", _REBOOT, when=IS_APT, timeout=10),
         Probe("apt.boot-files", _BOOT_FILES, root=True, when=f"{IS_APT} && [ -r /proc/self/maps ]", timeout=60),
         Probe("apt.activity", _ACTIVITY, when=IS_APT, timeout=10),
