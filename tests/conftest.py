@@ -17,6 +17,7 @@ from tests.lab import Lab, LabHost, why_not
 SOAK = "PATCHCTL_SOAK"
 
 
+@pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Skip what cannot run here, and keep the lab tests of one file together when several workers run."""
     reason = why_not()

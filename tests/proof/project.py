@@ -53,6 +53,11 @@ class Done:
         return f"patchctl {self.words}: exit {self.code}\n{said}"
 
 
+def _heed_interrupts() -> None:
+    """As a shell starts a program at its terminal: where the tests themselves ignore SIGINT, children would too."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 class Running:
     """A command that runs. Its output goes to files, so that nobody has to read along."""
 
@@ -62,7 +67,7 @@ class Running:
         with self._out.open("wb") as out, self._err.open("wb") as err:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "patchctl", *words], cwd=folder, env=dict(env), stdin=subprocess.DEVNULL,
-                stdout=out, stderr=err, start_new_session=True)
+                stdout=out, stderr=err, start_new_session=True, preexec_fn=_heed_interrupts)
 
     def err(self) -> str:
         return self._err.read_text(errors="replace")
