@@ -45,7 +45,8 @@ class Pending:
 
 def pending_output(pending: Sequence[Pending]) -> str:
     """Return the output of apt.pending, or of apt.resolve, for these updates."""
-    lines = ["@@ targets", "present mirror.example.org_debian_dists_bookworm_main_binary-amd64_Packages.lz4", "@@ upgrade"]
+    listed = "present mirror.example.org_debian_dists_bookworm_main_binary-amd64_Packages.lz4"
+    lines = ["@@ targets", listed, "@@ upgrade"]
     new = [p for p in pending if not p.old]
     upgraded = [p for p in pending if p.old]
     if new:
