@@ -47,7 +47,7 @@ check: setup
 # The tests run even if a check fails: one run tells all.
 test: setup lab
 	@status=0; $(MAKE) --no-print-directory check || status=$$?; \
-	echo '== pytest'; $(PYTEST) -n $(WORKERS) --dist loadgroup || status=$$?; exit $$status
+	echo '== pytest'; $(PYTEST) -n $(WORKERS) --dist loadfile || status=$$?; exit $$status
 
 soak: setup lab
 	PATCHCTL_SOAK=1 $(PYTEST) -m soak --timeout 3600

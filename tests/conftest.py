@@ -17,15 +17,12 @@ from tests.lab import Lab, LabHost, why_not
 SOAK = "PATCHCTL_SOAK"
 
 
-@pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Skip what cannot run here, and keep the lab tests of one file together when several workers run."""
+    """Skip what cannot run here. (The Makefile lets each file run in one worker: module fixtures boot hosts.)"""
     reason = why_not()
     for item in items:
-        if item.get_closest_marker("lab"):
-            item.add_marker(pytest.mark.xdist_group(item.path.name))
-            if reason:
-                item.add_marker(pytest.mark.skip(reason=f"lab test left out: {reason}"))
+        if item.get_closest_marker("lab") and reason:
+            item.add_marker(pytest.mark.skip(reason=f"lab test left out: {reason}"))
         if item.get_closest_marker("soak") and not os.environ.get(SOAK):
             item.add_marker(pytest.mark.skip(reason=f"long version left out: set {SOAK}=1 (make soak)"))
 
