@@ -1,0 +1,1 @@
+"""Check types of native baselines: one file each, found by registry.py."""
