@@ -22,6 +22,7 @@ PACKAGES = {  # what lab and tests use: Debian package -> a program it brings, b
     "fish": "fish",
     "gnupg": "gpg",
     "iproute2": "ip",
+    "makepkg": "vercmp",
     "nftables": "nft",
     "openssh-client": "ssh",
     "openssh-server": "sshd",
