@@ -37,7 +37,10 @@ FAULTS = {  # name -> (arguments, what it does)
 
 
 def make(host: LabHost, name: str, *arguments: str) -> None:
-    """Make one fault."""
+    """Make one fault: of a dressed host's own (tests/lab/dresses/), else of those that every host has."""
+    if host.dress and (name in (worn := host.lab.wardrobe(host.dress)).dress.faults):
+        worn.fault(host, name, *arguments)
+        return
     if name not in FAULTS:
         raise LabError(f"no fault {name}; there are: {', '.join(FAULTS)}")
     if name == "slow":
@@ -61,7 +64,10 @@ def clear(host: LabHost) -> None:
     """End all faults. A changed host key stays changed, but becomes the known one."""
     _limit_cpu(host, 0)
     host.mend()
-    host.exec(_script(), "clear", timeout=300)
+    if host.dress:
+        host.lab.wardrobe(host.dress).fault(host, "clear")
+    else:
+        host.exec(_script(), "clear", timeout=300)
     host.wait(30)
     host.lab.save()
 

@@ -39,12 +39,14 @@ class LabHost:
     guest (no sudo). All take the lab's key; all but ops take the password "labpw", root for su only.
     """
 
-    def __init__(self, lab: Lab, name: str, number: int, lower: Sequence[Path], *, keep_lists: bool = False) -> None:
+    def __init__(self, lab: Lab, name: str, number: int, lower: Sequence[Path], *, keep_lists: bool = False,
+                 dress: str = "") -> None:
         self.lab = lab
         self.name = name
         self.number = number
         self.lower = list(lower)
         self.keep_lists = keep_lists
+        self.dress = dress
         self.address = lab.slot.address(number)
         self.port = lab.port
         self.key = lab.key
@@ -83,6 +85,8 @@ class LabHost:
         (root / "etc/machine-id").write_text(f"{uuid.uuid4().hex}\n")
         (root / "etc/ssh/sshd_config.d/lab.conf").write_text(SSHD.format(address=self.address, port=self.port))
         self.make_host_key()
+        if self.dress:
+            self.lab.wardrobe(self.dress).fit(self)
         if not self.keep_lists:  # as if the daily refresh had just run: the frozen lists have the date of the cut
             now = (time.time(),) * 2
             for path in [root / "var/lib/apt/lists", *(root / "var/lib/apt/lists").glob("*_*")]:

@@ -13,6 +13,7 @@ from types import TracebackType
 
 from tests.lab import slots
 from tests.lab.base import Base, Say, get_base
+from tests.lab.dress import Wardrobe
 from tests.lab.hosts import LabHost
 from tests.lab.machine import lab_folder, ssh_port
 from tests.lab.programs import LabError, run
@@ -24,7 +25,9 @@ FIRST = 11
 class Lab:
     """Hosts, their repository and their files, in one slot."""
 
-    def __init__(self, slot: slots.Slot, base: Base) -> None:
+    def __init__(self, slot: slots.Slot, base: Base, say: Say = lambda text: None) -> None:
+        self.say = say
+        self._wardrobes: dict[str, Wardrobe] = {}
         self.slot = slot
         self.base = base
         self.folder = lab_folder() / f"slot-{slot.number}"
@@ -38,7 +41,7 @@ class Lab:
     def session(cls, say: Say = lambda text: None) -> Lab:
         """Return an empty lab in a slot of its own; for as long as this process lives, at most."""
         base = get_base(say)
-        lab = cls(slots.take_session(), base)
+        lab = cls(slots.take_session(), base, say)
         lab._begin()
         return lab
 
@@ -48,7 +51,7 @@ class Lab:
         slot = slots.take(number)
         if slot is None:
             raise LabError(f"lab slot {number} is in use by process {slots.holder(number)}")
-        lab = cls(slot, get_base(say))
+        lab = cls(slot, get_base(say), say)
         if lab._state_file.exists():
             lab._load()
         else:
@@ -72,7 +75,7 @@ class Lab:
     def save(self) -> None:
         state = {"base": str(self.base.folder), "port": self.port,
                  "hosts": [{"name": host.name, "number": host.number, "lower": [str(layer) for layer in host.lower],
-                            "keep_lists": host.keep_lists} for host in self._hosts.values()]}
+                            "keep_lists": host.keep_lists, "dress": host.dress} for host in self._hosts.values()]}
         part = self._state_file.with_suffix(".part")
         part.write_text(json.dumps(state, indent=1))
         part.replace(self._state_file)
@@ -85,7 +88,8 @@ class Lab:
         self.repository.address, self.repository.group = self.slot.address(1), f"{self.slot.cgroup}/repository"
         for one in state["hosts"]:
             lower = [Path(layer) for layer in one["lower"]]
-            self._hosts[one["name"]] = LabHost(self, one["name"], one["number"], lower, keep_lists=one["keep_lists"])
+            self._hosts[one["name"]] = LabHost(self, one["name"], one["number"], lower, keep_lists=one["keep_lists"],
+                                               dress=one.get("dress", ""))
 
     # --- hosts
 
@@ -98,13 +102,21 @@ class Lab:
             raise LabError(f"no host {name}; there are: {', '.join(self._hosts) or 'none'}")
         return self._hosts[name]
 
-    def up(self, count: int = 1, *, names: Sequence[str] = (), live: bool = False) -> list[LabHost]:
+    def wardrobe(self, dress: str) -> Wardrobe:
+        """Return the layer and repository of a dress (tests/lab/dress.py), made when first asked for."""
+        if dress not in self._wardrobes:
+            self._wardrobes[dress] = Wardrobe(dress, self.base, self.say)
+            self._wardrobes[dress].serve(self)
+        return self._wardrobes[dress]
+
+    def up(self, count: int = 1, *, names: Sequence[str] = (), live: bool = False, dress: str = "") -> list[LabHost]:
         """Boot fresh hosts and wait until each answers ssh and has finished booting.
 
         names: instead of h11, h12, ... live: sources are the machine's own mirror, not the frozen repository.
+        dress: a file of tests/lab/dresses/; "" = Debian, as they are.
         """
         self.repository.start(self.slot.address(1), f"{self.slot.cgroup}/repository")
-        lists = self.base.live_lists() if live else self.base.frozen_lists(self.slot.address(1))
+        lower = self._lower(live=live, dress=dress)
         taken = {host.number for host in self.hosts}
         numbers = [number for number in range(FIRST, 255) if number not in taken][: len(names) or count]
         if len(numbers) < (len(names) or count):
@@ -113,7 +125,7 @@ class Lab:
         for number, name in zip(numbers, names or [f"h{number}" for number in numbers], strict=True):
             if name in self._hosts:
                 raise LabError(f"host {name} is there already")
-            fresh.append(LabHost(self, name, number, self.base.lower(lists), keep_lists=live))
+            fresh.append(LabHost(self, name, number, lower, keep_lists=live or bool(dress), dress=dress))
         self._hosts |= {host.name: host for host in fresh}
         try:
             self._each(fresh, LabHost.create)
@@ -126,6 +138,11 @@ class Lab:
             self.down(*fresh)
             raise
         return fresh
+
+    def _lower(self, *, live: bool, dress: str) -> list[Path]:
+        if dress:
+            return self.wardrobe(dress).lower(self)
+        return self.base.lower(self.base.live_lists() if live else self.base.frozen_lists(self.slot.address(1)))
 
     def down(self, *hosts: LabHost) -> None:
         """Switch hosts off and delete them; without names all of them."""

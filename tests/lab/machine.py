@@ -6,7 +6,7 @@ import os
 import re
 import shutil
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +17,7 @@ from tests.lab.programs import PATH, LabError, run
 PACKAGES = {  # what lab and tests use: Debian package -> a program it brings, by which we see that it is there
     "apt-utils": "apt-ftparchive",
     "busybox": "busybox",
+    "createrepo-c": "createrepo_c",
     "debootstrap": "debootstrap",
     "dpkg-dev": "dpkg-scanpackages",
     "fish": "fish",
@@ -28,6 +29,7 @@ PACKAGES = {  # what lab and tests use: Debian package -> a program it brings, b
     "openssh-server": "sshd",
     "postgresql": "pg_ctlcluster",
     "procps": "sysctl",
+    "rpm": "rpmbuild",
     "systemd-container": "systemd-nspawn",
     "tcsh": "tcsh",
     "util-linux": "nsenter",
@@ -58,9 +60,9 @@ def why_not() -> str:
     return ""
 
 
-def missing_packages() -> list[str]:
-    """Return the Debian packages the lab uses and this machine lacks."""
-    return [package for package, program in PACKAGES.items() if not shutil.which(program, path=PATH)]
+def missing_packages(wanted: Mapping[str, str] = PACKAGES) -> list[str]:
+    """Given Debian packages with a program each brings, return those this machine lacks."""
+    return [package for package, program in wanted.items() if not shutil.which(program, path=PATH)]
 
 
 @contextmanager
@@ -78,15 +80,20 @@ def services_kept_down() -> Iterator[None]:
         policy.unlink(missing_ok=True)
 
 
-def install_needs() -> None:
-    """Install what the lab uses from the machine's own mirror; returns at once when all is there."""
-    if reason := why_not():
-        raise LabError(reason)
-    if missing := missing_packages():
+def install_programs(wanted: Mapping[str, str]) -> None:
+    """Install those of the packages whose program this machine lacks, from its own mirror."""
+    if missing := missing_packages(wanted):
         noninteractive = {"DEBIAN_FRONTEND": "noninteractive"}
         run("apt-get", "-q", "update", timeout=300)
         with services_kept_down():
             run("apt-get", "-qy", "install", "--no-install-recommends", *missing, timeout=900, env=noninteractive)
+
+
+def install_needs() -> None:
+    """Install what the lab uses from the machine's own mirror; returns at once when all is there."""
+    if reason := why_not():
+        raise LabError(reason)
+    install_programs(PACKAGES)
     for name, least in SYSCTLS.items():
         knob = Path("/proc/sys", name.replace(".", "/"))
         if knob.exists() and int(knob.read_text()) < least:

@@ -1,0 +1,1 @@
+"""One file a dress; see tests/lab/dress.py."""
