@@ -6,6 +6,7 @@ The files are parsed once. Where `ssh -G` has to be asked (10 ms a host), its an
 from __future__ import annotations
 
 import getpass
+import ipaddress
 import os
 import re
 import subprocess
@@ -150,7 +151,7 @@ def _settings(single: Mapping[str, str], lists: Mapping[str, list[str]], host: s
         raise NotUnderstoodError(f"port {port}")
     name = single.get("hostname", "")
     if name:
-        name = _expand_tokens(name, {"h": host})
+        name = _lower_name(_expand_tokens(name, {"h": host}))
     alias = _none(single.get("hostkeyalias", ""))
     user = single.get("user", "")
     if re.search(r"[%$]", user):
@@ -180,6 +181,15 @@ def _settings(single: Mapping[str, str], lists: Mapping[str, list[str]], host: s
         address_family=single.get("addressfamily", "").lower().replace("any", ""),
         revoked_host_keys=_none(single.get("revokedhostkeys", "")),
     )
+
+
+def _lower_name(name: str) -> str:
+    """Return a name in lower case, as ssh looks it up and finds it in known_hosts; an address as it is written."""
+    try:
+        ipaddress.ip_address(name)
+    except ValueError:
+        return name.lower()
+    return name
 
 
 def _none(value: str) -> str:
