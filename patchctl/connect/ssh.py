@@ -18,6 +18,7 @@ from patchctl.connect.conversation import Shell, converse
 from patchctl.connect.endpoint import Endpoint
 from patchctl.connect.paramiko_dial import (
     Deadline,
+    close_transport,
     connect_tcp,
     open_through,
     start_transport,
@@ -84,15 +85,15 @@ class ParamikoTransport:
                 self._context.refusals.check_login(endpoint.where)
             login.log_in(transport)
         except LoginError as error:
-            transport.close()
+            close_transport(transport)
             if login.password_sent:
                 self._context.refusals.note_login(endpoint.where, error)
             raise
         except paramiko.SSHException as error:
-            transport.close()
+            close_transport(transport)
             raise LoginError("auth-failed", f"{endpoint.where}: {error}", "see the host's sshd log") from error
         except BaseException:
-            transport.close()
+            close_transport(transport)
             raise
         return transport
 
@@ -135,7 +136,7 @@ class ParamikoSession:
         return Reach(self._endpoint.address, jumps[-1].name, partial(_dial_through, self._jump, self._endpoint))
 
     def close(self) -> None:
-        self._transport.close()
+        close_transport(self._transport)
 
     def _shell(self) -> Shell:
         endpoint = self._endpoint
@@ -231,7 +232,7 @@ class _Jumps:
             chains, self._chains = self._chains, {}
         for _, jump in sorted(chains.items(), key=lambda item: -len(item[0])):
             if jump.transport is not None:
-                jump.transport.close()
+                close_transport(jump.transport)
 
 
 class _Jump:
