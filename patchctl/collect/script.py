@@ -34,38 +34,49 @@ _NONCE = re.compile(r"[0-9a-f]{16,64}")
 # The exit code travels behind the text as a last line of its own; awk holds one line back to find it. One guard for all
 # probes signals every second, which ends `wait`: so nobody waits for a process in D state, and a deadline is counted in
 # seconds that passed here. Every process counts, because hundreds of hosts may share the cores they run on: a guard
-# that said no is not asked again, and head replaces the shell that starts it.
+# is asked once for all probes that have it, apart from their output, and head replaces the shell that starts it.
 _RUNNER = r"""
 pc_probe() {
   if [ "$4" = 1 ] && [ "$pc_uid" != 0 ]; then printf '\n%s!%s needs-root .\n' "$N" "$1"; return; fi
   pc_id=$1 pc_ticks=0 pc_late=0
   printf '\n%s+%s .\n' "$N" "$1"
-  case $pc_no in *"$N$5$N"*) printf '\n%s>%s na 0 0 0 .\n' "$N" "$1"; return ;; esac
-  pc_do "$5" "$6" 2>/dev/null | pc_head "$3" | awk -v N="$N" -v I="$1" -v C="$3" '
+  case $pc_said in
+    *"$N+$5$N"*) pc_rc=0 ;;
+    *"$N-$5$N"*) pc_rc=1 ;;
+    *)
+      ( PATCHCTL_PROBE=$pc_me.$pc_id; export PATCHCTL_PROBE; eval "$5" ) >/dev/null 2>&1 &
+      pc_wait $! "$2"
+      if [ "$pc_late" = 1 ]; then pc_kill "$pc_watch"; printf '\n%s!%s timeout .\n' "$N" "$1"; return; fi
+      if [ "$pc_rc" = 0 ]; then pc_said=$pc_said+$5$N; else pc_said=$pc_said-$5$N; fi ;;
+  esac
+  if [ "$pc_rc" != 0 ]; then printf '\n%s>%s na 0 0 0 .\n' "$N" "$1"; return; fi
+  pc_do "$6" 2>/dev/null | pc_head "$3" | awk -v N="$N" -v I="$1" -v C="$3" '
     function say(t) { n += length(t) + 1; l++; if (n - 1 > C) cut = 1; if (!cut) { print N "=" I " " t; b = n; k = l } }
     BEGIN { print "" }
     NR > 1 { say(last) }
     { last = $0 }
     END {
       rc = "-"
-      if (NR && index(last, N " ") == 1 && last ~ / (na|[0-9]+) \.$/) { split(last, w, " "); rc = w[2] }
+      if (NR && index(last, N " ") == 1 && last ~ / [0-9]+ \.$/) { split(last, w, " "); rc = w[2] }
       else if (NR) say(last)
       print N ">" I " " rc " " b + 0 " " k + 0 " " cut + 0 " ."
-      exit cut ? 3 : (rc == "na" ? 4 : 0)
+      exit cut ? 3 : 0
     }' 2>/dev/null &
-  pc_sink=$!
+  pc_wait $! "$2"
+  case $pc_late$pc_rc in 00) ;; *) pc_kill "$pc_watch" ;; esac
+  if [ "$pc_late" = 1 ]; then printf '\n%s!%s timeout .\n' "$N" "$1"; fi
+}
+pc_wait() {
   while :; do
     pc_seen=$pc_ticks
-    wait "$pc_sink"; pc_rc=$?
+    wait "$1"; pc_rc=$?
     { [ "$pc_rc" -gt 128 ] && [ "$pc_ticks" != "$pc_seen" ]; } || break
     if [ "$pc_ticks" -gt "$2" ]; then pc_late=1; break; fi
   done
-  case $pc_late$pc_rc in 00) ;; 04) pc_no=$pc_no$5$N ;; *) pc_kill "$pc_watch" ;; esac
-  if [ "$pc_late" = 1 ]; then printf '\n%s!%s timeout .\n' "$N" "$1"; fi
 }
 pc_do() {
   PATCHCTL_PROBE=$pc_me.$pc_id; export PATCHCTL_PROBE
-  if [ -z "$1" ] || ( eval "$1" ) >/dev/null 2>&1; then ( eval "$2" ); pc_rc=$?; else pc_rc=na; fi
+  ( eval "$1" ); pc_rc=$?
   printf '\n%s %s .' "$N" "$pc_rc"
 }
 pc_guard() {
@@ -105,7 +116,7 @@ export PATH LC_ALL LANGUAGE
 unset CDPATH ENV BASH_ENV IFS POSIXLY_CORRECT GREP_OPTIONS GREP_COLOR
 pc_me=$(exec sh -c 'echo $PPID') pc_uid=$(id -u 2>/dev/null)
 pc_as=user; [ "$pc_uid" = 0 ] && pc_as=root
-pc_no=$N
+pc_said=$N+$N  # no guard at all says yes
 pc_head() {{ exec head -c $(($1 + {room})); }}
 if [ "$(printf 'a\000bcd' | head -c 3 2>/dev/null | awk '{{print length($0)}}' 2>/dev/null)" != 3 ]; then
   # An awk that stops at NUL (busybox) or a head without -c: NUL becomes a byte that no UTF-8 text holds.

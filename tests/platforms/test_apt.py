@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from patchctl.model.evidence import Evidence, Snapshot
 from patchctl.model.facts import Package
 from patchctl.platforms.apt.pending import missing_lists, read_resolution, refresh_problem, split_sections
-from patchctl.platforms.apt.policy import Archive, origin_of, read_archives, read_tables
+from patchctl.platforms.apt.policy import Archive, origin_of, read_archives, read_tables, read_targets
 from patchctl.platforms.apt.read import newest_kernel, read_boot_files, read_packages, read_updaters
 from patchctl.platforms.apt.signatures import SIGNATURES
 
@@ -67,9 +67,35 @@ def test_a_listing_gives_updates_artefacts_and_removals() -> None:
     assert kept.security is None  # nothing says where it comes from
 
 
+def test_archives_are_read_from_the_targets_as_from_apt_cache_policy() -> None:
+    """Both captured on one Debian 12 host (its name replaced): apt-get indextargets in our format, apt-cache policy."""
+    at = "http://deb.example"
+    security = "deb.example_debian-security_dists_bookworm-security_main_binary-amd64_Packages"
+    index = f"{at}/debian-security bookworm-security/main amd64 Packages"
+    targets = [
+        f"present a_Packages|Debian|oldstable|12.15|{at}/debian bookworm/main amd64 Packages",
+        f"missing {security}|Debian-Security|oldstable-security|12|{index}",
+        f"present c_Packages|Lab|lab|$(VERSION)|{at}/lab lab/main amd64 Packages",
+    ]  # fmt: skip
+    policy = [
+        "Package files:", " 100 /var/lib/dpkg/status", "     release a=now",
+        " 500 http://deb.example/lab lab/main amd64 Packages", "     release o=Lab,a=lab,n=lab,l=Lab,c=main,b=amd64",
+        "     origin deb.example",
+        " 500 http://deb.example/debian-security bookworm-security/main amd64 Packages",
+        "     release v=12,o=Debian,a=oldstable-security,n=bookworm-security,l=Debian-Security,c=main,b=amd64",
+        " 500 http://deb.example/debian bookworm/main amd64 Packages",
+        "     release v=12.15,o=Debian,a=oldstable,n=bookworm,l=Debian,c=main,b=amd64", "Pinned packages:",
+    ]
+    archives = {index: archive for index, archive in read_archives(policy).items() if archive.label}
+    assert read_targets(targets) == archives
+    sections = split_sections("\n".join(["@@ targets", *targets]))
+    assert missing_lists(sections) == (security,)
+
+
 @given(st.text(max_size=400))
 def test_no_text_breaks_the_readers(text: str) -> None:
-    sections = split_sections(f"@@ upgrade\n{text}\n@@ sources\n{text}\n@@ versions\n{text}\n@@ pinned\n{text}")
+    parts = ("upgrade", "targets", "sources", "versions", "pinned")
+    sections = split_sections("".join(f"@@ {name}\n{text}\n" for name in parts))
     read_resolution(sections)
     refresh_problem(sections)
     missing_lists(sections)

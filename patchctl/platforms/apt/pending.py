@@ -9,7 +9,7 @@ from urllib.parse import unquote
 
 from patchctl.model.facts import Artefact, Package, Update
 from patchctl.model.text import one_line, strip_control
-from patchctl.platforms.apt.policy import Archive, origin_of, read_archives, read_tables
+from patchctl.platforms.apt.policy import Archive, origin_of, read_archives, read_tables, read_targets
 
 _HEADINGS = {
     "The following packages have been kept back:": "kept-back",
@@ -100,14 +100,15 @@ def refresh_problem(sections: Sections) -> str | None:
 
 def missing_lists(sections: Sections) -> tuple[str, ...]:
     """Return the lists that a configured source should have given but that are not there."""
-    return tuple(x.removeprefix("missing ") for x in sections.lines("targets") if x.startswith("missing "))
+    missing = (x.removeprefix("missing ") for x in sections.lines("targets") if x.startswith("missing "))
+    return tuple(x.partition("|")[0] for x in missing)
 
 
 def read_resolution(sections: Sections, installed: Sequence[Package] = (), held: Sequence[str] = ()) -> Resolution:
     """Return what the `upgrade` section would change, with origins, artefacts and the reasons of what stays behind."""
     listing = _read_listing(sections.lines("upgrade"))
     artefacts = _read_artefacts(sections.lines("upgrade"))
-    archives = read_archives(sections.lines("sources"))
+    archives = {**read_archives(sections.lines("sources")), **read_targets(sections.lines("targets"))}
     tables = {t.name: t for t in read_tables(sections.lines("versions"))}
     arches = _Arches(installed, artefacts, [n for kind in listing.entries.values() for n, _, _ in kind])
     updates: list[Update] = []

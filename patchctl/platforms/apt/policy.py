@@ -50,7 +50,10 @@ class Table:
 
 
 def read_archives(lines: Sequence[str]) -> dict[str, Archive]:
-    """Given `apt-cache policy` without arguments, return index line -> Archive (local indexes have no label)."""
+    """Given `apt-cache policy` without arguments, return index line -> Archive (local indexes have no label).
+
+    Snapshots of earlier versions have this section; today's have the same in read_targets.
+    """
     found: dict[str, Archive] = {}
     index = ""
     for line in lines:
@@ -62,6 +65,19 @@ def read_archives(lines: Sequence[str]) -> dict[str, Archive]:
             found[index] = Archive(fields.get("l", ""), fields.get("a", ""), fields.get("v", ""))
         elif match := re.fullmatch(r" *-?\d+ (\S.*)", line):
             index = match[1]
+    return found
+
+
+def read_targets(lines: Sequence[str]) -> dict[str, Archive]:
+    """Given the `targets` section of apt.pending, return index line -> Archive, as read_archives does.
+
+    apt-get indextargets leaves a field that a Release file does not have as it stands in the format: $(VERSION).
+    """
+    found: dict[str, Archive] = {}
+    for line in lines:
+        parts = ["" if part.startswith("$(") else part for part in line.split("|", 4)]
+        if len(parts) == 5 and parts[4]:
+            found[parts[4]] = Archive(parts[1], parts[2], parts[3])
     return found
 
 

@@ -3,9 +3,8 @@
 `apt.pending` is one probe because its steps share that folder. It prints sections headed `@@ NAME`:
 
     refresh   only if refreshed: what went wrong, and `rc N`
-    targets   the lists that the configured sources should have given, `present|missing FILE`
+    targets   the lists that the configured sources should have given, `present|missing FILE|LABEL|SUITE|VERSION|INDEX`
     upgrade   apt-get --print-uris -V upgrade: what would change, versions, kept back, phased; URIs with SHA-256
-    sources   apt-cache policy: archives with label and suite; pins
     versions  apt-cache policy of the packages concerned
     pinned    ... of packages that a preference keeps from their newest version
     why NAME  what installing a kept-back package alone would need
@@ -85,18 +84,17 @@ _ASK = r"""
 pc_apt() { apt-get -q -c "$pc_conf" -o Debug::NoLocking=1 -o APT::Get::Show-User-Simulation-Note=0 "$@" 2>&1; }
 pc_policy() { apt-cache -c "$pc_conf" policy "$@" 2>&1; }
 echo "@@ targets"
-apt-get -c "$pc_conf" indextargets --format '$(FILENAME)' 'Created-By: Packages' 2>&1 | while read -r pc_file; do
+apt-get -c "$pc_conf" indextargets --format '$(FILENAME)|$(LABEL)|$(SUITE)|$(VERSION)|$(DESCRIPTION)' \
+  'Created-By: Packages' 2>&1 | while IFS='|' read -r pc_file pc_rest; do
   pc_state=missing
   for pc_any in "$pc_file" "$pc_file".*; do [ -e "$pc_any" ] && pc_state=present; done
-  echo "$pc_state ${pc_file##*/}"
+  printf '%s %s|%s\n' "$pc_state" "${pc_file##*/}" "$pc_rest"
 done
 """
 
 _VERSIONS = r"""
 pc_rc=$?
 printf '%s\nrc %s\n' "$pc_up" "$pc_rc"
-echo "@@ sources"
-pc_policy
 pc_names=$(printf '%s\n' "$pc_up" | sed -n 's/^   \([^ ]*\) (.*)$/\1/p')
 echo "@@ versions"
 [ -z "$pc_names" ] || pc_policy $pc_names
