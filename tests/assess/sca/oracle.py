@@ -113,12 +113,14 @@ class Oracle:
 
     def named(self, pattern: str, name: str) -> bool:
         if self.dialect == 5:
-            return bool(re.search(pattern[2:], name, re.I | re.M)) if pattern.startswith("r:") else pattern == name
-        return osregex(pattern[2:], name) is not None if pattern.startswith("r:") else pattern.lower() in name.lower()
+            return self.content([name], pattern) == YES if re.match("!?r:", pattern) else pattern == name
+        if pattern.startswith("r:"):
+            return osregex(pattern[2:], name) is not None
+        return (pattern.lstrip("!").lower() in name.lower()) != pattern.startswith("!")
 
     def rule_p(self, parts: list[str]) -> str:
         names = self.run(["ps", "-A", "-o", "comm="])[1].decode().splitlines()
-        return YES if parts[0] in names else NO
+        return (YES if parts[0] in names else NO) if self.dialect == 5 else self.content(names, parts[0])
 
     def rule_c(self, parts: list[str]) -> str:
         pattern = " -> ".join(parts[1:])
@@ -155,7 +157,7 @@ class Oracle:
             groups = self.search(expression, line)
             if groups is None:
                 return NO
-            operator, number = re.match(r"([=<>!]+)\s*(\d+)", compare).groups()  # type: ignore[union-attr]
+            operator, number = re.search(r"([=<>!]+)\s*(\d+)", compare).groups()  # type: ignore[union-attr]
             if operator.startswith("="):
                 operator = "=="
             return YES if eval(f"{int(groups[0])} {operator} {int(number)}") else NO  # two integers and an operator
