@@ -163,3 +163,13 @@ def test_directories(dialect: int, tmp_path: Path) -> None:
     for rule, four, five in cases:
         made = policy(dialect, rule)
         assert verdict(made, answer_here(made)) == (four if dialect == 4 else five), rule
+
+
+@pytest.mark.parametrize("dialect", [4, 5])
+def test_a_line_on_which_an_expression_gives_up_is_unknown_not_unchecked(dialect: int) -> None:
+    """A host that sends such a line must not get a failing rule out of the score."""
+    rule = r"f:/f -> r:^(a|a?)+$"
+    made = policy(dialect, rule, extra="    regex_type: pcre2\n")
+    (finding,) = made.evaluate(say(made, {("f", "/f"): ("read0", ["a" * 40 + "b"])}))
+    assert finding.verdict == UNKNOWN
+    assert "limit" in finding.reason

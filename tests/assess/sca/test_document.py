@@ -60,28 +60,28 @@ def test_the_digest_changes_with_content_and_variables_only() -> None:
         ("policy: x\nchecks: []\n", "not-a-policy", 1, 1),
         ("policy:\n  id: p\n", "not-a-policy", 1, 1),
         ("policy:\n  id: p\nchecks:\n  a: b\n", "not-a-policy", 4, 3),
-        ("policy:\n  id: p\nchecks: []\n", "no-checks", 3, 9),
-        (GOOD.replace("  id: p\n", ""), "missing-field", 2, 3),
-        (GOOD.replace("all", "some"), "invalid-condition", 7, 16),
-        (GOOD.replace("    condition: all\n", ""), "invalid-condition", 5, 5),
+        ("policy:\n  id: p\nchecks: []\n", "no-rules", 3, 9),
+        (GOOD.replace("  id: p\n", ""), "missing-key", 2, 3),
+        (GOOD.replace("all", "some"), "invalid-check", 7, 16),
+        (GOOD.replace("    condition: all\n", ""), "invalid-check", 5, 5),
         (GOOD.replace("['f:/x']", "[]"), "no-rules", 7 + 1, 12),
-        (GOOD.replace("['f:/x']", "[{f: /x}]"), "invalid-rule", 8, 13),
-        (GOOD.replace("title: T", "title: [T]"), "wrong-type", 6, 12),
-        (GOOD.replace("- id: 1\n", "- nid: 1\n"), "missing-field", 5, 5),
+        (GOOD.replace("['f:/x']", "[{f: /x}]"), "invalid-check", 8, 13),
+        (GOOD.replace("title: T", "title: [T]"), "unexpected-type", 6, 12),
+        (GOOD.replace("- id: 1\n", "- nid: 1\n"), "missing-key", 5, 5),
         (GOOD + "  - id: 2\n    name: N\n    condition: all\n    rules: ['f:/y']\n", "mixed-dialects", 9, 5),
-        (GOOD + "variables:\n  x: y\n", "invalid-variable", 10, 6),
-        (GOOD + "variables: [a]\n", "wrong-type", 9, 12),
-        (GOOD.replace("T\n", "'T\n"), "invalid-yaml", 8, 14),
-        ("policy:\n\t- x\n", "invalid-yaml", 2, 1),
+        (GOOD + "variables:\n  x: y\n", "invalid-name", 10, 6),
+        (GOOD + "variables: [a]\n", "unexpected-type", 9, 12),
+        (GOOD.replace("T\n", "'T\n"), "yaml-syntax", 8, 14),
+        ("policy:\n\t- x\n", "yaml-syntax", 2, 1),
         ("policy: *nothing\n", "unknown-alias", 1, 9),
         ("policy: " + "[" * 50, "too-large", 1, 28),
-        ("policy:\n  ? [a]\n  : b\n", "wrong-type", 2, 5),
+        ("policy:\n  ? [a]\n  : b\n", "unexpected-type", 2, 5),
     ],
 )  # fmt: skip
 def test_errors_name_their_place(text: str, code: str, line: int, column: int) -> None:
     with pytest.raises(DocumentsError) as error:
         read_policy(text.encode(), "p.yml")
-    found = error.value.problems[-1] if code in ("missing-field",) else error.value.problems[0]
+    found = error.value.problems[-1] if code in ("missing-key",) else error.value.problems[0]
     assert (found.file, found.code, found.line, found.column) == ("p.yml", code, line, column)
 
 

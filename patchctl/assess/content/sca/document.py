@@ -110,9 +110,9 @@ class _Reader:
             tuple(self.checks(listed.items, dialect)),
         )  # fmt: skip
         if not policy.id:
-            self.problem(head.line, head.column, "missing-field", "the policy has no id", "add `id:` below policy:")
+            self.problem(head.line, head.column, "missing-key", "the policy has no id", "add `id:` below policy:")
         if not policy.checks and not self.problems:
-            self.problem(listed.line, listed.column, "no-checks", "the policy has no checks")
+            self.problem(listed.line, listed.column, "no-rules", "the policy has no checks")
         if self.problems:
             raise DocumentsError(tuple(self.problems))
         return policy
@@ -133,11 +133,11 @@ class _Reader:
         if node is None or (node.fields is None and not node.text and not node.items):
             return
         if node.fields is None:
-            self.problem(node.line, node.column, "wrong-type", "`variables` is a mapping of $name to text")
+            self.problem(node.line, node.column, "unexpected-type", "`variables` is a mapping of $name to text")
             return
         for name, value in node.fields.items():
             if not name.startswith("$") or value.text is None:
-                self.problem(value.line, value.column, "invalid-variable", f"{one_line(name, 60)} is not a variable",
+                self.problem(value.line, value.column, "invalid-name", f"{one_line(name, 60)} is not a variable",
                              "write `$name: text`")  # fmt: skip
             else:
                 yield name, value.text
@@ -149,7 +149,7 @@ class _Reader:
             if check is None:
                 continue
             if not check.id:
-                self.problem(node.line, node.column, "missing-field", "the check has no id", "give it a number")
+                self.problem(node.line, node.column, "missing-key", "the check has no id", "give it a number")
             count = seen[check.id] = seen.get(check.id, 0) + 1
             if count > 1:
                 name = f"{check.id}-{count}"
@@ -159,14 +159,14 @@ class _Reader:
 
     def check(self, node: Node, dialect: int, what: str) -> Check | None:
         if node.fields is None:
-            self.problem(node.line, node.column, "wrong-type", f"a {what} is a mapping with condition and rules")
+            self.problem(node.line, node.column, "unexpected-type", f"a {what} is a mapping with condition and rules")
             return None
         condition = self.text(node, "condition")
         # "all required" and "any required" are an older spelling that Wazuh 4 still takes.
         bare = condition.removesuffix(" required") if dialect == 4 else condition
         if bare not in CONDITIONS:
             place = node.fields.get("condition", node)
-            self.problem(place.line, place.column, "invalid-condition",
+            self.problem(place.line, place.column, "invalid-check",
                          f"condition is {one_line(condition, 40)!r}" if condition else "there is no condition",
                          f"one of {', '.join(CONDITIONS)}")  # fmt: skip
         notes = tuple(f"the key {one_line(k, 40)} is set twice: the first one counts" for k in node.twice)
@@ -184,7 +184,7 @@ class _Reader:
             return
         for item in listed.items:
             if not item.text:
-                self.problem(item.line, item.column, "invalid-rule", "a rule is text", "quote it")
+                self.problem(item.line, item.column, "invalid-check", "a rule is text", "quote it")
             else:
                 yield item.text
 
@@ -193,7 +193,8 @@ class _Reader:
         if found is None:
             return ""
         if found.text is None:
-            self.problem(found.line, found.column, "wrong-type", f"{key} is text, not a list or mapping", "quote it")
+            message = f"{key} is text, not a list or mapping"
+            self.problem(found.line, found.column, "unexpected-type", message, "quote it")
             return ""
         return found.text
 
@@ -210,9 +211,9 @@ class _Reader:
         except yaml.MarkedYAMLError as error:
             mark: Any = error.problem_mark or error.context_mark
             line, column = (mark.line + 1, mark.column + 1) if mark is not None else (0, 0)
-            raise self.stop(line, column, "invalid-yaml", one_line(error.problem or "not YAML", 200)) from None
+            raise self.stop(line, column, "yaml-syntax", one_line(error.problem or "not YAML", 200)) from None
         except yaml.YAMLError as error:
-            raise self.stop(0, 0, "invalid-yaml", one_line(str(error), 200)) from None
+            raise self.stop(0, 0, "yaml-syntax", one_line(str(error), 200)) from None
 
     def build(self, stream: Any) -> Node:
         root: Node | None = None
@@ -260,7 +261,7 @@ class _Reader:
             return parent, None
         if key is None:
             if node.text is None:
-                raise self.stop(node.line, node.column, "wrong-type", "a key is text")
+                raise self.stop(node.line, node.column, "unexpected-type", "a key is text")
             return parent, node.text
         if parent.fields is not None:
             if key in parent.fields:

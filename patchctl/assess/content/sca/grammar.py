@@ -40,6 +40,10 @@ class OddError(Exception):
     """A part of a rule cannot be interpreted; the text says why."""
 
 
+class GaveUpError(Exception):
+    """An expression reached its match limit on what a host sent: nothing was concluded; the text says which."""
+
+
 @dataclass(frozen=True, slots=True)
 class Test:
     """One rule of a check, taken apart."""
@@ -151,7 +155,7 @@ def match(pattern: str, lines: Sequence[str], engine: str, *, last_line_counts: 
             return now
         if now.state != NOT_FOUND and engine == PCRE2_V5:
             return now
-        if now.state == ODD or (now.state == INVALID and not last_line_counts):
+        if now.state in (ODD, UNSEEN) or (now.state == INVALID and not last_line_counts):
             return now
         outcome = now
     return outcome
@@ -169,7 +173,7 @@ def _line(terms: Sequence[tuple[bool, str]], line: str, engine: str) -> Result:
     doubtful: Result | None = None
     for negated, term in terms:
         now = _term(term, line, engine)
-        if now.state in (INVALID, ODD):
+        if now.state in (INVALID, ODD, UNSEEN):
             if engine == PCRE2_V5:
                 return now
             doubtful = doubtful or now
@@ -182,20 +186,24 @@ def _term(term: str, line: str, engine: str) -> Result:
     prefix = term[:2] if engine == PCRE2_V5 else term[:2].lower()
     try:
         if prefix == "r:":
-            return Result(FOUND if _search(term[2:], line, engine) else NOT_FOUND)
+            return Result(FOUND if search(term[2:], line, engine) else NOT_FOUND)
         if prefix == "n:":
             return _compare(term[2:], line, engine)
     except OddError as odd:
         return Result(ODD, str(odd))
+    except GaveUpError as error:
+        return Result(UNSEEN, str(error))
     same = term == line if engine == PCRE2_V5 else term.lower() == line.lower()
     return Result(FOUND if same else NOT_FOUND)
 
 
-def _search(pattern: str, line: str, engine: str) -> Any:
+def search(pattern: str, line: str, engine: str) -> Any:
+    """Return the first match in a line, or None. Raise OddError for the expression, GaveUpError for the line."""
+    expression = compiled(pattern, engine)
     try:
-        return compiled(pattern, engine).search(line)
-    except pcre2.LibraryError as error:  # a line on which the expression gives up (match limit)
-        raise OddError(f"{one_line(pattern, 80)}: {one_line(str(error), 120)}") from None
+        return expression.search(line)
+    except pcre2.LibraryError as error:
+        raise GaveUpError(f"{one_line(pattern, 80)}: {one_line(str(error), 120)}") from None
 
 
 def _comparison(text: str, engine: str) -> tuple[str, str, int]:
@@ -218,7 +226,7 @@ def _comparison(text: str, engine: str) -> tuple[str, str, int]:
 
 def _compare(text: str, line: str, engine: str) -> Result:
     expression, operator, wanted = _comparison(text, engine)
-    found = _search(expression, line, engine)
+    found = search(expression, line, engine)
     if found is None:
         return Result(NOT_FOUND)
     captured = found.group(1) if found.re.groups else (found.group(0) if engine == PCRE2_V5 else None)

@@ -33,12 +33,13 @@ from patchctl.assess.content.sca.grammar import (
     OSREGEX,
     PCRE2_V5,
     UNSEEN,
+    GaveUpError,
     OddError,
     Result,
     Test,
-    compiled,
     is_regex,
     match,
+    search,
 )
 from patchctl.assess.content.sca.osregex import match_sregex
 from patchctl.model.text import one_line
@@ -99,7 +100,11 @@ class Judge:
             for target in test.targets:
                 answer = answers.found.get(("d", target))
                 if answer is not None and answer.status == READ:
-                    yield from (("f", path) for path in self.named(test, target, answer)[0][:MAX_FILES])
+                    try:
+                        paths, _ = self.named(test, target, answer)
+                    except (OddError, GaveUpError):
+                        continue  # judging says so
+                    yield from (("f", path) for path in paths[:MAX_FILES])
 
     def judge(self, test: Test, answers: Answers) -> Result:
         """Return what a test came to, `not` included."""
@@ -163,6 +168,8 @@ class Judge:
             paths, whole = self.named(test, target, answer)
         except OddError as odd:
             return Result(ODD, str(odd))
+        except GaveUpError as error:
+            return Result(UNSEEN, str(error))
         if test.content is None:
             result = Result(FOUND, shown=paths[0]) if paths else Result(NOT_FOUND)
         else:
@@ -183,8 +190,7 @@ class Judge:
         names = [path for kind, path in entries if kind == "f" or (kind == "l" and self.dialect == 4)]
         if self.dialect == 4:
             if wanted[:2].lower() == "r:":
-                pattern = compiled(wanted[2:], OSREGEX)
-                return [p for p in names if pattern.search(_base(p))], whole
+                return [p for p in names if search(wanted[2:], _base(p), OSREGEX)], whole
             return [p for p in names if match_sregex(wanted, _base(p))], whole
         if is_regex(wanted, numeric=False):
             return [p for p in names if match(wanted, [_base(p)], self.engine).state == FOUND], whole
@@ -248,7 +254,7 @@ class Judge:
                 names = [*view.keys, *names]
                 if is_regex(wanted, numeric=False):
                     hits = (match(wanted, [n], self.engine) for n in names if n)
-                    return next((h for h in hits if h.state in (FOUND, ODD)), Result(NOT_FOUND))
+                    return next((h for h in hits if h.state in (FOUND, ODD, UNSEEN)), Result(NOT_FOUND))
             return Result(FOUND if wanted.lower() in (n.lower() for n in names) else NOT_FOUND)
         for value, data_type, data in view.values:
             if (value or "@" if self.dialect == 4 else value).lower() == wanted.lower():
