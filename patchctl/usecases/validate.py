@@ -19,6 +19,7 @@ from patchctl.documents.settings_schema import SettingsFile
 from patchctl.documents.source import Findings, Source
 from patchctl.model.errors import Problem
 from patchctl.model.hosts import Inventory
+from patchctl.usecases.content import check_baseline
 from patchctl.usecases.crosschecks import check_inventory, check_policies
 
 
@@ -82,7 +83,9 @@ def validate_project(
     for found in policies:
         _check_commands(found, settings.project, findings)
     for path in plan.baselines:
-        read_baseline(path, reader.name(path), findings)
+        baseline = read_baseline(path, reader.name(path), findings)
+        if baseline is not None:
+            check_baseline(baseline, findings)
     if inventory is not None:
         check_inventory(inventory, now, findings)
         files += inventory.sources

@@ -1,0 +1,1 @@
+"""How check types ask hosts: frames around answers, and batches that several types share."""

@@ -1,0 +1,129 @@
+"""Conditions under which a rule applies (`when:`): operating system, version, family, container, or any check."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from patchctl.assess.asking.files import READ
+from patchctl.assess.asking.frames import END, PRELUDE
+from patchctl.assess.checks.contract import Answers, Batch, Question, Unreadable
+from patchctl.assess.native.arguments import suggestion
+from patchctl.assess.native.tree import Fault, Node, Path, judge, more_of, questions_of, read_tree
+from patchctl.model.assessment import FAIL, NOT_APPLICABLE, PASS, UNKNOWN
+
+KEYS = ("os", "family", "version", "container", "check")
+OS_RELEASE = "/etc/os-release"
+_VERSION = re.compile(r"(>=|<=|>|<|==?)?\s*([0-9]+(?:\.[0-9]+)*)")
+
+
+def _virtual(questions: Sequence[str]) -> str:
+    return (
+        f"{PRELUDE}printf '@@ all\\n'\n"
+        "if command -v systemd-detect-virt >/dev/null 2>&1; then echo \"=$(systemd-detect-virt -c)\"\n"
+        "elif [ -e /.dockerenv ] || [ -e /run/.containerenv ]; then echo =container\n"
+        f"else echo '@! no systemd-detect-virt to tell a container by'; fi\n{END}"
+    )
+
+
+CONTAINER = Batch("container", _virtual, timeout=10)
+
+
+@dataclass(frozen=True, slots=True)
+class Conditions:
+    """All must hold. Empty = no condition of that kind."""
+
+    os: tuple[str, ...] = ()
+    family: tuple[str, ...] = ()
+    version: tuple[tuple[str, tuple[int, ...]], ...] = ()
+    container: bool | None = None
+    check: Node | None = None
+
+    def questions(self) -> list[Question]:
+        found = [Question(READ, OS_RELEASE)] if self.os or self.family or self.version else []
+        if self.container is not None:
+            found.append(Question(CONTAINER))
+        return found + (questions_of(self.check) if self.check else [])
+
+    def more(self, host: Answers) -> list[Question]:
+        return more_of(self.check, host) if self.check else []
+
+    def judge(self, host: Answers) -> tuple[str, str]:
+        """Return (PASS | NOT_APPLICABLE | UNKNOWN | ERROR, reason)."""
+        try:
+            if refused := self._refused(host):
+                return NOT_APPLICABLE, refused
+        except Unreadable as why:
+            return UNKNOWN, f"whether it applies: {why}"
+        if self.check is None:
+            return PASS, ""
+        outcome = judge(self.check, host)
+        if outcome.verdict == FAIL:
+            item = next((i for i in outcome.items if i.ok is False), None)
+            return NOT_APPLICABLE, f"{item.source}: {item.actual}" if item else "its condition does not hold"
+        return outcome.verdict, outcome.reason
+
+    def _refused(self, host: Answers) -> str:
+        if self.os or self.family or self.version:
+            fields = _os_fields(host.get(READ, OS_RELEASE).text)
+            name, version = fields.get("ID", ""), fields.get("VERSION_ID", "")
+            if not name:
+                raise Unreadable(f"{OS_RELEASE} names no system")
+            if self.os and name not in self.os:
+                return f"the system is {name}, not {' or '.join(self.os)}"
+            if self.family and not {name, *fields.get("ID_LIKE", "").split()} & set(self.family):
+                return f"the system is {name}, not of the family {' or '.join(self.family)}"
+            actual = tuple(int(n) for n in re.findall(r"\d+", version))
+            if self.version and not actual:
+                raise Unreadable(f"{OS_RELEASE} tells no version")
+            if not all(_compare(actual, how, want) for how, want in self.version):
+                return f"{name} {version} is of another version"
+        if self.container is not None:
+            inside = host.get(CONTAINER).text.strip() not in ("none", "")
+            if inside != self.container:
+                return "the host is a container" if inside else "the host is no container"
+        return ""
+
+
+def read_conditions(data: Any, parameters: Mapping[str, str], path: Path, faults: list[Fault]) -> Conditions | None:
+    """Given the plain data of `when:`, return Conditions; what is wrong goes to `faults`."""
+    if not isinstance(data, Mapping):
+        faults.append(Fault(path, "invalid-condition", "when: takes a mapping", f"known: {', '.join(KEYS)}"))
+        return None
+    before = len(faults)
+    faults += [Fault((*path, key), "unknown-condition", f"no condition {str(key)!r}", suggestion(str(key), KEYS),
+                     key=True) for key in data if key not in KEYS]
+    version: list[tuple[str, tuple[int, ...]]] = []
+    for part in str(data.get("version", "")).split(",") if "version" in data else ():
+        found = _VERSION.fullmatch(part.strip())
+        if found is None:
+            faults.append(Fault((*path, "version"), "invalid-condition", f"not a version condition: {part.strip()!r}",
+                                'write version: ">= 12" or ">= 22.04, < 26"'))
+        else:
+            version.append((found[1] or "==", tuple(int(n) for n in found[2].split("."))))
+    container = data.get("container")
+    if container not in (None, True, False):
+        faults.append(Fault((*path, "container"), "invalid-condition", "container is true or false"))
+    check = read_tree(data["check"], parameters, (*path, "check"), faults) if "check" in data else None
+    if len(faults) > before:
+        return None
+    return Conditions(_texts(data.get("os")), _texts(data.get("family")), tuple(version), container, check)
+
+
+def _texts(value: Any) -> tuple[str, ...]:
+    return () if value is None else tuple(map(str, value)) if isinstance(value, (list, tuple)) else (str(value),)
+
+
+def _os_fields(text: str) -> dict[str, str]:
+    return {key: value.strip().strip("'\"") for key, sep, value in
+            (line.partition("=") for line in text.splitlines()) if sep}
+
+
+def _compare(actual: tuple[int, ...], how: str, want: tuple[int, ...]) -> bool:
+    if how in ("=", "=="):
+        return actual[: len(want)] == want
+    size = max(len(actual), len(want))
+    one, two = (v + (0,) * (size - len(v)) for v in (actual, want))
+    return {">=": one >= two, "<=": one <= two, ">": one > two, "<": one < two}[how]

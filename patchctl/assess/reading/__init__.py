@@ -1,0 +1,1 @@
+"""Parsers of configuration files and tool output: text in, values out."""
