@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -50,6 +51,13 @@ class Fleet:
         addresses = [f"{host.address}:{host.port}" for host in self.hosts[:count]]
         return measure([sys.executable, Path(__file__).with_name("bare.py"), self.lab.key, self.lab.known_hosts, "ops",
                         self.script, 50, *addresses])
+
+    def few(self) -> str:
+        """Return the names of the first hosts, as patchctl and Ansible take them."""
+        return ",".join(host.name for host in self.hosts[:FEW])
+
+    def updates_few(self) -> Cost:
+        return self.run("updates", "--refresh", "never", "-o", "json", "--limit", self.few())
 
     def updates(self) -> Cost:
         """List pending updates; the list must be the hosts' own."""
@@ -104,36 +112,46 @@ def compare_scan(fleet: Fleet, rounds: int) -> list[Row]:
 def compare_peers(fleet: Fleet, rounds: int) -> list[Row]:
     """The list of pending updates: patchctl, pyinfra, Ansible as shipped and as tuned.
 
-    Each of the others twice: with `apt list --upgradable`, its own short way, and with the very script of patchctl's
-    scan, so that the hosts do the same work for all.
+    The others with `apt list --upgradable`, the shortest they can ask; pyinfra also with the commands that tell what
+    patchctl's list tells, and with the very script of patchctl's scan. What one more host costs is told apart from
+    the fixed start by runs of a few hosts.
     """
-    lab, folder, script = fleet.lab, fleet.folder, fleet.script
+    lab, folder, count = fleet.lab, fleet.folder, len(fleet.hosts)
     pyinfra, ansible = peers.version("pyinfra"), peers.version("ansible")
-    listing, sudo = ("-m", "shell", "-a", peers.LIST), ("-b", "-m", "script", "-a", script)
-    runs: dict[str, Callable[[], Cost]] = {
+    listing = ("-m", "shell", "-a", peers.LIST)
+
+    def ask_ansible(settings: str, **where: str) -> Callable[[], Cost]:
+        return fleet.peer(*peers.ansible_command(lab, folder, settings, *listing, **where), lists=not where)
+
+    def ask_pyinfra(*words: str, lists: bool = False) -> Callable[[], Cost]:
+        return fleet.peer(peers.pyinfra_command(lab, folder, *words), lists=lists)
+
+    costs = side_by_side(rounds, {
         "patchctl updates": fleet.updates,
-        f"{pyinfra} apt list": fleet.peer(
-            peers.pyinfra_command(lab, folder, "exec", "--", peers.LIST), lists=True),
-        f"{ansible} tuned, apt list": fleet.peer(*peers.ansible_command(lab, folder, "tuned", *listing), lists=True),
-        f"{ansible} as shipped, apt list": fleet.peer(
-            *peers.ansible_command(lab, folder, "shipped", *listing), lists=True),
-        f"{pyinfra} same script": fleet.peer(
-            peers.pyinfra_command(lab, folder, "--sudo", "server.script", f"src={script}")),
-        f"{ansible} tuned, same script": fleet.peer(*peers.ansible_command(lab, folder, "tuned", *sudo)),
-    }
-    costs = side_by_side(rounds, runs)
-    ours, *others = costs.items()
+        "patchctl, few": fleet.updates_few,
+        f"{pyinfra} apt list": ask_pyinfra("exec", "--", peers.LIST, lists=True),
+        f"{pyinfra} same contents": ask_pyinfra("exec", "--", f"sh -c {shlex.quote(peers.FULL_LIST)}", lists=True),
+        f"{pyinfra} same script": ask_pyinfra("--sudo", "server.script", f"src={fleet.script}"),
+        f"{ansible} tuned, apt list": ask_ansible("tuned"),
+        f"{ansible} tuned, few": ask_ansible("tuned", hosts=fleet.few()),
+        f"{ansible} as shipped, apt list": ask_ansible("shipped"),
+    })
     rows: list[Row] = [
-        {"what": name, "wall s": cost.wall, "cpu s": cost.cpu, "cpu ms/host": cost.cpu / len(fleet.hosts) * 1000}
-        for name, cost in costs.items()
+        {"what": name, "wall s": cost.wall, "cpu s": cost.cpu, "cpu ms/host": cost.cpu / count * 1000}
+        for name, cost in costs.items() if not name.endswith("few")
     ]
-    for name, cost in others:
-        if name.startswith("pyinfra"):
-            ratio = cost.wall / ours[1].wall
-            rows.append({"what": f"{name} / patchctl, wall time", "value": ratio, "limit": "> 1", "ok": ratio > 1})
-        ratio = cost.cpu / ours[1].cpu
-        if name.startswith("ansible"):
-            rows.append({"what": f"{name} / patchctl, CPU", "value": ratio, "limit": ">= 10", "ok": ratio >= 10})
-        else:
-            rows.append({"what": f"{name} / patchctl, CPU", "value": ratio})
+    ours = costs["patchctl updates"]
+
+    def judge(name: str, value: float, least: float | None) -> None:
+        row: Row = {"what": f"{name} / patchctl", "value": value}
+        rows.append(row if least is None else {**row, "limit": f">= {least:g}", "ok": value >= least})
+
+    judge(f"{pyinfra} same contents, wall", costs[f"{pyinfra} same contents"].wall / ours.wall, 1)
+    judge(f"{pyinfra} same script, wall", costs[f"{pyinfra} same script"].wall / ours.wall, 1)
+    judge(f"{pyinfra} apt list only, wall", costs[f"{pyinfra} apt list"].wall / ours.wall, None)
+    judge("Ansible as shipped, CPU", costs[f"{ansible} as shipped, apt list"].cpu / ours.cpu, 10)
+    judge("Ansible tuned, CPU", costs[f"{ansible} tuned, apt list"].cpu / ours.cpu, None)
+    more = [costs[whole].cpu - costs[few].cpu for whole, few in (
+        ("patchctl updates", "patchctl, few"), (f"{ansible} tuned, apt list", f"{ansible} tuned, few"))]
+    judge("Ansible tuned, CPU of each further host", more[1] / more[0], 10)
     return rows

@@ -12,6 +12,12 @@ from tests.lab.programs import run, say
 
 PACKAGES = {"pyinfra": "pyinfra", "ansible": "ansible-core"}
 LIST = "apt list --upgradable"
+FULL_LIST = (
+    f"{LIST}; apt-mark showhold; apt-get -s -V --with-new-pkgs upgrade; apt-cache policy; dpkg-query -W; "
+    "stat -c '%Z %n' /var/lib/apt/lists/*Release"
+)
+"""What an administrator must ask to know what `patchctl updates` lists: versions; holds; what is kept back or phased;
+which archives are security's; what is installed; how old the package lists are."""
 
 ANSIBLE = {  # as it is shipped, but for 50 forks (all tools: 50 hosts at once); and as its users tune it
     "shipped": "[defaults]\nforks = 50\ndeprecation_warnings = False\n",
@@ -40,7 +46,7 @@ def version(name: str) -> str:
 
 
 def pyinfra_command(lab: Lab, folder: Path, *operation: str) -> Sequence[object]:
-    """Write pyinfra's inventory and return its command line for an operation."""
+    """Write pyinfra's inventory and return its command line for an operation on all hosts."""
     data = {"ssh_user": "ops", "ssh_key": str(lab.key), "ssh_port": lab.port, "ssh_strict_host_key_checking": "yes",
             "ssh_known_hosts_file": str(lab.known_hosts), "ssh_allow_agent": False, "ssh_look_for_keys": False}
     inventory = folder / "pyinfra_hosts.py"
@@ -48,11 +54,13 @@ def pyinfra_command(lab: Lab, folder: Path, *operation: str) -> Sequence[object]
     return [environment("pyinfra") / "pyinfra", "-y", "--parallel", "50", inventory, *operation]
 
 
-def ansible_command(lab: Lab, folder: Path, settings: str, *task: object) -> tuple[Sequence[object], dict[str, str]]:
+def ansible_command(
+    lab: Lab, folder: Path, settings: str, *task: object, hosts: str = "all"
+) -> tuple[Sequence[object], dict[str, str]]:
     """Write Ansible's inventory and settings; return its command line for a task, and its environment."""
     inventory = folder / "ansible_hosts.ini"
     inventory.write_text(lab.inventory_ini())
     config = folder / f"ansible-{settings}.cfg"
     config.write_text(ANSIBLE[settings])
-    command = [environment("ansible") / "ansible", "-i", inventory, "all", *task]
+    command = [environment("ansible") / "ansible", "-i", inventory, hosts, *task]
     return command, {"ANSIBLE_CONFIG": str(config), "ANSIBLE_HOME": str(folder / "ansible")}
