@@ -62,6 +62,8 @@ class Artefact:
     """Base name chosen by us: never taken from host output unchecked."""
     uri: str = ""
     origin: str = ""
+    signature: str = ""
+    """Detached signature in base64, where the package manager wants one beside each file (pacman)."""
 
 
 @dataclass(frozen=True, slots=True)

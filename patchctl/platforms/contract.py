@@ -89,3 +89,10 @@ class FleetReader(Protocol):
     def reader(self) -> Callable[[Snapshot], HostFacts]:
         """Return a function that gives what `read` gives, and reads texts that hosts share only once."""
         ...
+
+
+class WholeUpgrades(Protocol):
+    """What a platform may have besides: its distributor supports hosts only that have all updates or none."""
+
+    partial_note: str
+    """What a plan says that changes only some of a host's packages."""

@@ -10,7 +10,7 @@ from typing import Any
 
 from patchctl.model.evidence import OK, Probe, Snapshot
 from patchctl.model.facts import FileSystem, HostFacts, OsRelease
-from patchctl.model.text import one_line
+from patchctl.model.text import one_line, strip_control
 
 _BOOT_ID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
@@ -33,6 +33,18 @@ while read -r pid path; do
   unit=$(sed -n -e '/^1:name=systemd:/{s///p;q;}' -e '/^0::\/./{s/^0:://p;q;}' "/proc/$pid/cgroup")
   printf '%s %s %s %s\n' "$pid" "$(printf %s "$comm" | tr ' \t' '__')" "${unit:--}" "$path"
 done
+"""
+
+# Files that processes run which only a reboot restarts (see unrestartable): `map COMMAND[PID] PATH`. Platforms add
+# `own PACKAGE: PATH` lines; $pc_maps has the same without `map`.
+INIT_MAPS = r"""
+cat /proc/1/maps >/dev/null || exit 1
+pc_maps=$({ echo 1; grep -lsxE 'dbus-daemon|dbus-broker' /proc/[0-9]*/comm | cut -d/ -f3; } | while read -r pid; do
+  read -r comm <"/proc/$pid/comm" || continue
+  awk -v who="$(printf %s "$comm" | tr -c 'A-Za-z0-9._-' '_')[$pid]" '$2 ~ /x/ && (at = index($0, "/")) {
+    path = substr($0, at); sub(/ \(deleted\)$/, "", path); print who " " path }' "/proc/$pid/maps"
+done | sort -u)
+printf '%s\n' "$pc_maps" | sed 's/^/map /'
 """
 
 PROBES: tuple[Probe, ...] = (
@@ -124,6 +136,23 @@ def unrestartable(lines: list[str]) -> tuple[str, ...]:
         if pid == 1 or command in ("dbus-daemon", "dbus-broker"):
             reasons.setdefault(command, f"{command}[{pid}] still runs the deleted {path}")
     return tuple(reasons.values())
+
+
+def read_init_files(text: str) -> tuple[tuple[str, str], ...]:
+    """Given INIT_MAPS with the owners, return (package, process) for what only a reboot takes into use."""
+    users: dict[str, list[str]] = {}
+    found: dict[tuple[str, str], None] = {}
+    for line in strip_control(text).splitlines():
+        word, _, rest = line.partition(" ")
+        if word == "map":
+            process, _, path = rest.partition(" ")
+            users.setdefault(path, []).append(one_line(process, 40))
+        elif word == "own" and not rest.startswith("diversion by "):
+            packages, _, path = rest.partition(": ")
+            for name in packages.split(", "):
+                short = one_line(name.partition(":")[0], 200)
+                found |= {(short, user): None for user in (*users.get(path, ()), *users.get(f"/usr{path}", ()))}
+    return tuple(sorted(found))
 
 
 def is_container(snapshot: Snapshot) -> bool:

@@ -20,6 +20,7 @@ from patchctl.model.memo import Memo
 from patchctl.model.plan import Change, HostPlan
 from patchctl.model.policy import Approval, Policy
 from patchctl.model.rollout import BLOCKED, FROZEN, SKIPPED, UNREACHABLE
+from patchctl.platforms.registry import platform_named
 
 BOOT_PACKAGES = (
     "linux-image*", "linux-generic*", "linux-virtual*", "kernel", "kernel-core", "kernel-default", "linux-lts",
@@ -29,6 +30,9 @@ BOOT_PACKAGES = (
 _FROM_NEXT_BOOT = re.compile("|".join(fnmatch.translate(pattern) for pattern in BOOT_PACKAGES))
 _REEXECUTES = frozenset({"systemd", "libc6"})
 """Packages after whose update init executes itself anew, with whatever libraries are in place at that moment."""
+
+_LEFT_OUT = ("pending:", "deferred:", "rejected:")
+"""How the reason of an update begins that the policy leaves out, while the package manager would install it."""
 
 AWAY = frozenset({"unreachable", "timeout"})
 """Statuses of a host that does not answer; one that refuses is not away."""
@@ -100,9 +104,16 @@ def _split(updates: Sequence[Update], approvals: Sequence[Approval]) -> Choice:
     return Choice(tuple(approved), tuple(refused), tuple(pulled), missing)
 
 
-def list_unresolved(choice: Choice) -> tuple[Change, ...]:
-    """Return the changes to ask the host about (resolve_probe), or () if nothing needs asking."""
-    return tuple(_change(update, found.reason) for update, found in choice.approved) if choice.partial else ()
+def list_unresolved(choice: Choice, facts: HostFacts) -> tuple[Change, ...]:
+    """Return the changes to ask the host about (resolve_probe), or () if nothing needs asking.
+
+    Asked is what the full upgrade does not answer, and where a scan does not show every file's hash (apk).
+    """
+    known = {(a.package, a.version) for a in facts.artefacts}
+    wanted = [update for update, _ in (*choice.approved, *choice.pulled)]
+    if not choice.partial and all((u.package, u.candidate) in known for u in wanted):
+        return ()
+    return tuple(_change(update, found.reason) for update, found in choice.approved)
 
 
 def outline_host(
@@ -134,6 +145,9 @@ def outline_host(
     if facts.broken:
         notes.append(f"broken packages: {', '.join(facts.broken[:5])}")
     work = _find_work(host, facts, survey.resolution, judge, memo)
+    if work.changes and any(why.startswith(_LEFT_OUT) for _, _, why in work.not_approved):
+        note = getattr(platform_named(survey.platform), "partial_note", "")  # contract.py, WholeUpgrades
+        notes.extend([note] if note else [])
     plan = replace(
         plan, boot_id=facts.boot_id, metadata_age=facts.metadata_age, not_approved=work.not_approved,
         notes=tuple(notes),
@@ -199,7 +213,7 @@ def _settle_changes(
     """Return the changes, what was approved but cannot be had alone, and the facts that hold the artefacts."""
     if not choice.approved:
         return [], [], facts
-    if not choice.partial:
+    if not choice.partial and resolution is None:
         if facts.removals:
             raise _BlockedError(f"would remove {_names(facts.removals)}; remove or hold them first, then plan again")
         changes = [_change(update, found.reason) for update, found in choice.approved]

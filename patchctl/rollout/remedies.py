@@ -66,6 +66,11 @@ CATALOGUE: dict[str, Remedy] = {
             "empties apt's own download cache", "there is more free space than before",
         ),
         Remedy(
+            "pacman-unlock", (Step("pacman-unlock", "start", 5),),
+            "removes pacman's lock if no process holds it, and lets files of a package that was cut off be overwritten",
+            "the lock is gone and every planned package is in the database",
+        ),
+        Remedy(
             "refetch", (Step("refetch", "stage", 15), Step("deliver-from-controller", "stage", 60)),
             "drops what was downloaded and fetches it again, then sends it from the controller's cache",
             "every artefact has its planned SHA-256",

@@ -239,7 +239,7 @@ def _resolve_partial(
     for name, survey in surveys.items():
         if isinstance(survey.facts, HostFacts) and survey.platform:
             host = request.inventory.hosts[name]
-            changes = list_unresolved(choose_updates(host, survey.facts, judge))
+            changes = list_unresolved(choose_updates(host, survey.facts, judge), survey.facts)
             if changes:
                 unresolved[name] = changes
     if not unresolved:

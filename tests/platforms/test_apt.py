@@ -12,8 +12,9 @@ from patchctl.model.evidence import Evidence, Snapshot
 from patchctl.model.facts import Package
 from patchctl.platforms.apt.pending import missing_lists, read_resolution, refresh_problem, split_sections
 from patchctl.platforms.apt.policy import Archive, origin_of, read_archives, read_tables, read_targets
-from patchctl.platforms.apt.read import newest_kernel, read_boot_files, read_packages, read_updaters
+from patchctl.platforms.apt.read import newest_kernel, read_packages, read_updaters
 from patchctl.platforms.apt.signatures import SIGNATURES
+from patchctl.platforms.linux import read_init_files
 
 SHA = "a" * 64
 
@@ -247,6 +248,6 @@ def test_files_of_init_and_the_bus_are_traced_to_their_packages() -> None:
         "own dbus-daemon: /usr/bin/dbus-daemon\nown libc6:amd64, libc6:i386: /lib/x86_64-linux-gnu/libc.so.6\n"
         "own diversion by x from: /usr/bin/dbus-daemon\nown other: /usr/bin/nothing\n"
     )
-    assert read_boot_files(text) == (
+    assert read_init_files(text) == (
         ("dbus-daemon", "dbus-daemon[29]"), ("libc6", "dbus-daemon[29]"), ("libc6", "systemd[1]"),
     )  # fmt: skip

@@ -108,11 +108,32 @@ def test_what_to_ask_the_host_is_exactly_the_approved_part() -> None:
     def judge(_: Host, update: Update) -> Approval:
         return Approval("approved" if update.security else "pending", "")
 
-    partly = choose_updates(Host("h"), facts(OPENSSL, BASH), judge)
-    assert [change.package for change in list_unresolved(partly)] == ["openssl"]
-    assert list_unresolved(choose_updates(Host("h"), facts(OPENSSL), judge)) == ()
-    held = replace(BASH, state="held")
-    assert list_unresolved(choose_updates(Host("h"), facts(OPENSSL, held), judge)) == (), "held ones never join anyway"
+    def ask(seen: HostFacts) -> list[str]:
+        return [change.package for change in list_unresolved(choose_updates(Host("h"), seen, judge), seen)]
+
+    assert ask(facts(OPENSSL, BASH)) == ["openssl"]
+    assert ask(facts(OPENSSL)) == []
+    assert ask(facts(OPENSSL, replace(BASH, state="held"))) == [], "held ones never join anyway"
+    assert ask(replace(facts(OPENSSL), artefacts=())) == ["openssl"], "a scan of this host shows no hashes"
+    assert ask(facts(BASH)) == []
+
+
+def test_a_host_that_gave_no_hashes_is_asked_and_gets_all_of_them() -> None:
+    seen = survey(OPENSSL, resolution=facts(OPENSSL, LIBSSL))
+    blank = replace(seen, facts=replace(facts(OPENSSL), artefacts=()))
+    host = plan_one(blank, SECURITY).hosts["web01"]
+    assert [(c.package, c.pulled) for c in host.changes] == [("openssl", False), ("libssl3", True)]
+    assert all(change.sha256 for change in host.changes)
+
+
+def test_a_part_of_the_updates_is_noted_where_that_is_not_supported() -> None:
+    resolved = facts(OPENSSL, LIBSSL)
+    mixed = survey(OPENSSL, replace(LIBSSL, security=False), BASH, resolution=resolved)
+    assert plan_one(mixed, SECURITY).hosts["web01"].notes == ()
+    arch = replace(mixed, platform="pacman")
+    assert "partial upgrades" in " ".join(plan_one(arch, SECURITY).hosts["web01"].notes)
+    whole = replace(survey(OPENSSL), platform="pacman")
+    assert plan_one(whole, SECURITY).hosts["web01"].notes == ()
 
 
 def test_a_pulled_package_that_is_rejected_blocks_the_host() -> None:

@@ -17,6 +17,7 @@ from collections.abc import Sequence
 from patchctl.model.evidence import Probe
 from patchctl.model.plan import Change
 from patchctl.model.text import quote_sh
+from patchctl.platforms import linux
 
 REFRESH_AFTER = 12 * 3600
 """Seconds after which `auto` refreshes: apt-daily.timer checks twice a day, so healthy hosts need none of ours."""
@@ -153,17 +154,9 @@ _REBOOT = r"""
 [ -e /run/reboot-required ] && echo file; [ -r /run/reboot-required.pkgs ] && sort -u /run/reboot-required.pkgs; true
 """
 
-# Files that processes run which only a reboot restarts (platforms/linux.py, unrestartable): `map COMMAND[PID] PATH`,
-# and whose they are: `own PACKAGE: PATH`. Where /lib is a link to /usr/lib, dpkg may know a file by either name. (Its
-# lists read by grep: dpkg -S takes twice as long.)
-_BOOT_FILES = r"""
-cat /proc/1/maps >/dev/null || exit 1
-pc_maps=$({ echo 1; grep -lsxE 'dbus-daemon|dbus-broker' /proc/[0-9]*/comm | cut -d/ -f3; } | while read -r pid; do
-  read -r comm <"/proc/$pid/comm" || continue
-  awk -v who="$(printf %s "$comm" | tr -c 'A-Za-z0-9._-' '_')[$pid]" '$2 ~ /x/ && (at = index($0, "/")) {
-    path = substr($0, at); sub(/ \(deleted\)$/, "", path); print who " " path }' "/proc/$pid/maps"
-done | sort -u)
-printf '%s\n' "$pc_maps" | sed 's/^/map /'
+# Whose the files of linux.INIT_MAPS are: `own PACKAGE: PATH`. Where /lib is a link to /usr/lib, dpkg may know a file by
+# either name. (Its lists read by grep: dpkg -S takes twice as long.)
+_BOOT_FILES = linux.INIT_MAPS + r"""
 printf '%s\n' "$pc_maps" | cut -d' ' -f2- | sed -n 'p;s,^/usr/,/,p' | sort -u |
   grep -xFH -f - /var/lib/dpkg/info/*.list | sed 's,^.*/info/\([^/]*\)\.list:/,own \1: /,'
 """

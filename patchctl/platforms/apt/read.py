@@ -48,7 +48,7 @@ def read_host(snapshot: Snapshot, memo: Memo | None = None) -> HostFacts:
     if reason:
         unknown["reboot"] = reason
     mapped = snapshot.output("apt.boot-files") or ""
-    used = memo.once(("boot-files", mapped), lambda: read_boot_files(mapped))
+    used = memo.once(("boot-files", mapped), lambda: linux.read_init_files(mapped))
     if not used:
         unknown["reboot_packages"] = snapshot.reason("apt.boot-files") or "dpkg knows none of the files that init runs"
     updaters = snapshot.output("apt.updaters")
@@ -99,23 +99,6 @@ def read_updaters(text: str) -> tuple[str, ...]:
     quiet = {"apt-daily-upgrade.timer", "unattended-upgrades.service"}  # both only act through the setting above
     found += sorted(one_line(u.removesuffix(".service"), 80) for u in units - quiet)
     return tuple(found + (["cron-apt"] if "package cron-apt" in text.splitlines() and "cron-apt" not in found else []))
-
-
-def read_boot_files(text: str) -> tuple[tuple[str, str], ...]:
-    """Given apt.boot-files, return (package, process) for what only a reboot takes into use."""
-    users: dict[str, list[str]] = {}
-    found: dict[tuple[str, str], None] = {}
-    for line in strip_control(text).splitlines():
-        word, _, rest = line.partition(" ")
-        if word == "map":
-            process, _, path = rest.partition(" ")
-            users.setdefault(path, []).append(one_line(process, 40))
-        elif word == "own" and not rest.startswith("diversion by "):
-            packages, _, path = rest.partition(": ")
-            for name in packages.split(", "):
-                short = one_line(name.partition(":")[0], 200)
-                found |= {(short, user): None for user in (*users.get(path, ()), *users.get(f"/usr{path}", ()))}
-    return tuple(sorted(found))
 
 
 def _with_updates(
