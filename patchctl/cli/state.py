@@ -54,11 +54,15 @@ def size(state: str | None, output: str) -> None:
               help="Keep snapshots this long, and always each host's latest.")
 @click.option("--proofs", default="760d", show_default=True, metavar="AGE",
               help="Keep snapshots that prove a rollout's result this long.")
+@click.option("--assessments", default="760d", show_default=True, metavar="AGE",
+              help="Keep findings this long, and always each host's latest.")
 @click.option("--compact", is_flag=True, help="Give the space back to the file system afterwards (SQLite).")
 @click.option("--check", is_flag=True, help="Only tell what would go.")
 @state_option
-def prune(snapshots: str, proofs: str, compact: bool, check: bool, state: str | None) -> None:
-    """Delete old snapshots and evidence that nothing refers to. The audit chain is never pruned."""
+def prune(
+    snapshots: str, proofs: str, assessments: str, compact: bool, check: bool, state: str | None
+) -> None:
+    """Delete old snapshots, findings and evidence that nothing refers to. The audit chain is never pruned."""
     from patchctl.cli.actor import current_actor
     from patchctl.store.database import open_store
 
@@ -69,11 +73,15 @@ def prune(snapshots: str, proofs: str, compact: bool, check: bool, state: str | 
             print(f"{store.prunable(*limits):,} snapshots would be deleted")
         return
     with open_store(_url(state)) as store:
-        pruned = store.prune(*limits, current_actor())
+        findings_before = now - _age(assessments, "--assessments")
+        pruned = store.prune(*limits, current_actor(), assessments_before=findings_before)
         if compact:
             store.compact()
     freed = format_bytes(pruned.freed)
-    print(f"deleted {pruned.snapshots:,} snapshots and {pruned.evidence:,} pieces of evidence ({freed})")
+    print(
+        f"deleted {pruned.snapshots:,} snapshots, {pruned.assessments:,} assessments"
+        f" and {pruned.evidence:,} pieces of evidence ({freed})"
+    )
 
 
 @command.command("backup")

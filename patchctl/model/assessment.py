@@ -72,6 +72,12 @@ class Waiver:
     hosts: str = "all"
     source: str = ""
     """file:line it was read from."""
+    granted: str = ""
+    """Day it was granted, YYYY-MM-DD."""
+    baseline: str = ""
+    """Only findings of this baseline; "" = of any."""
+    until_at: float = 0.0
+    """`until` as Unix time: from this second on the finding is back."""
 
 
 @dataclass(frozen=True, slots=True)

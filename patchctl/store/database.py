@@ -21,6 +21,7 @@ from patchctl.model.failpoints import hit
 from patchctl.model.plan import Plan
 from patchctl.model.rollout import Event
 from patchctl.store import schema
+from patchctl.store.assessments import Assessments
 from patchctl.store.chain import AuditRecord, ChainReport, Head, genesis, verify_rows
 from patchctl.store.contents import check_evidence, check_plans
 from patchctl.store.engine import Database, explain, open_engine, sqlite_path
@@ -125,6 +126,7 @@ class Store:
         self.store_id = meta["store_id"]
         self.epoch = int(meta["epoch"])
         self.journal = StoreJournal(database, clean)
+        self.assessments = Assessments(database, clean)
 
     def redacting(self, clean: Callable[[str], str]) -> Store:
         """Return this store with `clean` (a Redactor's) applied to all texts of events and evidence it is given."""
@@ -183,9 +185,9 @@ class Store:
         """Store a snapshot; return its id."""
         return self.save_snapshots([snapshot])[0]
 
-    def save_snapshots(self, snapshots: Sequence[Snapshot]) -> list[str]:
-        """Store several snapshots with one commit; return their ids."""
-        packed = [pack_snapshot(clean_snapshot(snapshot, self._clean)) for snapshot in snapshots]
+    def save_snapshots(self, snapshots: Sequence[Snapshot], kind: str = "scan") -> list[str]:
+        """Store several snapshots with one commit; return their ids. kind: scan | assess, what they were taken for."""
+        packed = [pack_snapshot(clean_snapshot(snapshot, self._clean), kind) for snapshot in snapshots]
         bodies = {digest: body for one in packed for digest, body in one.bodies.items()}
         # Compressed before the transaction: the writer is for all threads.
         compressed = {d: zlib.compress(bodies[d]) for d in missing_evidence(self._database, list(bodies))}
@@ -333,13 +335,18 @@ class Store:
         with self._database.read() as connection:
             return len(find_old_snapshots(connection, snapshots_before, proofs_before))
 
-    def prune(self, snapshots_before: float, proofs_before: float, actor: str) -> Pruned:
-        """Delete old snapshots and evidence nothing refers to, on the record. The audit chain stays whole."""
+    def prune(
+        self, snapshots_before: float, proofs_before: float, actor: str, *, assessments_before: float = 0.0
+    ) -> Pruned:
+        """Delete old snapshots, assessments, and evidence nothing refers to, on the record. The audit chain stays."""
 
         def job(connection: sa.Connection) -> Pruned:
-            pruned = prune(connection, snapshots_before, proofs_before)
-            if pruned.snapshots or pruned.evidence:
-                data = {"snapshots": pruned.snapshots, "evidence": pruned.evidence, "before": snapshots_before}
+            pruned = prune(connection, snapshots_before, proofs_before, assessments_before)
+            if pruned.snapshots or pruned.evidence or pruned.assessments:
+                data = {
+                    "snapshots": pruned.snapshots, "evidence": pruned.evidence, "before": snapshots_before,
+                    "assessments": pruned.assessments,
+                }  # fmt: skip
                 append_records(connection, [Event("", 0, self._now(), actor, "store-pruned", "", data)])
             return pruned
 

@@ -24,12 +24,14 @@ class Pruned:
     evidence: int
     freed: int
     """Bytes of compressed evidence; the file shrinks only when compacted, its free pages are used again."""
+    assessments: int = 0
+    """Rows of one host and one baseline each."""
 
 
 def measure(database: Database) -> dict[str, Any]:
     """Return counts and bytes: rows per table, compressed evidence, the whole database."""
     with database.read() as connection:
-        tables = (schema.audit, schema.plans, schema.snapshots, schema.evidence)
+        tables = (schema.audit, schema.plans, schema.snapshots, schema.assessments, schema.evidence)
         rows = {t.name: connection.execute(sa.select(sa.func.count()).select_from(t)).scalar_one() for t in tables}
         body = sa.func.coalesce(sa.func.sum(sa.func.length(schema.evidence.c.body)), 0)
         stored = connection.execute(sa.select(body)).scalar_one()
@@ -44,37 +46,60 @@ def measure(database: Database) -> dict[str, Any]:
 def find_old_snapshots(connection: sa.Connection, snapshots_before: float, proofs_before: float) -> list[int]:
     """Return ids of snapshots that may go.
 
-    Kept are: everything since `snapshots_before`, each host's latest and latest reached snapshot, and since
-    `proofs_before` those that a rollout's verification names: they are its proof.
+    Kept are: everything since `snapshots_before`, each host's latest and latest reached snapshot of each kind, those
+    with a tag, and since `proofs_before` those that a rollout's verification names: they are its proof.
     """
     table = schema.snapshots
-    keep: set[int] = set()
+    keep = set(connection.execute(sa.select(schema.snapshot_tags.c.snapshot)).scalars())
     for condition in (sa.true(), table.c.reached):
-        newest = sa.select(table.c.host, sa.func.max(table.c.taken_at).label("at")).where(condition)
-        latest = newest.group_by(table.c.host).subquery()
-        query = sa.select(table.c.id).join(
-            latest, (table.c.host == latest.c.host) & (table.c.taken_at == latest.c.at)
-        )
-        keep.update(connection.execute(query).scalars())
+        newest = sa.select(table.c.host, table.c.kind, sa.func.max(table.c.taken_at).label("at")).where(condition)
+        latest = newest.group_by(table.c.host, table.c.kind).subquery()
+        same = (table.c.host == latest.c.host) & (table.c.kind == latest.c.kind) & (table.c.taken_at == latest.c.at)
+        keep.update(connection.execute(sa.select(table.c.id).join(latest, same)).scalars())
     keep.update(_proofs(connection, proofs_before))
     old = sa.select(table.c.id).where(table.c.taken_at < snapshots_before)
     return [number for number in connection.execute(old).scalars() if number not in keep]
 
 
-def prune(connection: sa.Connection, snapshots_before: float, proofs_before: float) -> Pruned:
-    """Delete what find_old_snapshots names, then the evidence that nothing refers to any more."""
+def prune(
+    connection: sa.Connection, snapshots_before: float, proofs_before: float, assessments_before: float = 0.0
+) -> Pruned:
+    """Delete what find_old_snapshots names, old assessments, then the evidence that nothing refers to any more.
+
+    Each host's latest assessment by each baseline stays.
+    """
+    assessments = _prune_assessments(connection, assessments_before)
     doomed = find_old_snapshots(connection, snapshots_before, proofs_before)
     for part in _chunks(doomed):
         connection.execute(sa.delete(schema.snapshots).where(schema.snapshots.c.id.in_(part)))
     links, evidence = schema.snapshot_evidence, schema.evidence
     used = sa.select(schema.snapshots.c.manifest)
     connection.execute(sa.delete(links).where(links.c.manifest.not_in(used)))
-    unused = evidence.c.sha256.not_in(sa.select(links.c.sha256))
+    unused = evidence.c.sha256.not_in(sa.select(links.c.sha256)) & evidence.c.sha256.not_in(
+        sa.select(schema.assessments.c.findings)
+    )
     count, freed = connection.execute(
         sa.select(sa.func.count(), sa.func.coalesce(sa.func.sum(sa.func.length(evidence.c.body)), 0)).where(unused)
     ).one()
     connection.execute(sa.delete(evidence).where(unused))
-    return Pruned(len(doomed), int(count), int(freed))
+    return Pruned(len(doomed), int(count), int(freed), assessments)
+
+
+def _prune_assessments(connection: sa.Connection, before: float) -> int:
+    """Delete assessments older than a Unix time but for each host's latest; return how many."""
+    table, runs = schema.assessments, schema.assessment_runs
+    newest = sa.select(table.c.host, table.c.baseline, sa.func.max(table.c.at).label("at"))
+    latest = newest.group_by(table.c.host, table.c.baseline).subquery()
+    same = (table.c.host == latest.c.host) & (table.c.baseline == latest.c.baseline) & (table.c.at == latest.c.at)
+    kept = set(connection.execute(sa.select(table.c.run).join(latest, same)).scalars())
+    old = connection.execute(sa.select(runs.c.run).where(runs.c.at < before)).scalars()
+    doomed = [run for run in old if run not in kept]
+    gone = 0
+    for start in range(0, len(doomed), _CHUNK):
+        part = doomed[start : start + _CHUNK]
+        gone += connection.execute(sa.delete(table).where(table.c.run.in_(part))).rowcount
+        connection.execute(sa.delete(runs).where(runs.c.run.in_(part)))
+    return gone
 
 
 def _proofs(connection: sa.Connection, since: float) -> Iterator[int]:

@@ -24,9 +24,21 @@ from sqlalchemy import (
 
 from patchctl.model.errors import StoreError
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
-UPGRADES: Mapping[int, Sequence[str]] = {}
+UPGRADES: Mapping[int, Sequence[str]] = {
+    1: (  # assessments; snapshots say what they were taken for
+        "ALTER TABLE snapshots ADD COLUMN kind TEXT DEFAULT 'scan' NOT NULL",
+        ("CREATE TABLE assessment_runs (run TEXT NOT NULL PRIMARY KEY, at FLOAT NOT NULL, actor TEXT NOT NULL,"
+        " origin TEXT NOT NULL, baselines TEXT NOT NULL)"),
+        ("CREATE TABLE assessments (run TEXT NOT NULL, host TEXT NOT NULL, baseline TEXT NOT NULL, at FLOAT NOT NULL,"
+        " digest TEXT NOT NULL, status TEXT NOT NULL, taken_at FLOAT, snapshot BIGINT, counts TEXT NOT NULL,"
+        " score FLOAT, findings TEXT NOT NULL, PRIMARY KEY (run, host, baseline))"),
+        "CREATE INDEX assessments_host ON assessments (host, baseline, at)",
+        ("CREATE TABLE snapshot_tags (tag TEXT NOT NULL, host TEXT NOT NULL, snapshot BIGINT NOT NULL,"
+        " at FLOAT NOT NULL, actor TEXT NOT NULL, reason TEXT NOT NULL, PRIMARY KEY (tag, host))"),
+    ),
+}
 """From version N to N + 1: SQL statements that both SQLite and PostgreSQL understand."""
 
 metadata = MetaData()
@@ -92,6 +104,7 @@ snapshots = Table(
     Column("reached", Boolean, nullable=False),
     Column("manifest", Text, nullable=False),  # sha256 in evidence: probe -> status, hash, rc, reason
     Column("volatile", LargeBinary, nullable=False),  # zlib of JSON: what differs between any two visits
+    Column("kind", Text, nullable=False, server_default="scan"),  # scan | assess: what it was taken for
     Index("snapshots_host", "host", "taken_at"),
 )
 
@@ -100,6 +113,44 @@ snapshot_evidence = Table(
     metadata,
     Column("manifest", Text, primary_key=True),
     Column("sha256", Text, primary_key=True),
+)
+
+assessment_runs = Table(
+    "assessment_runs",
+    metadata,
+    Column("run", Text, primary_key=True),
+    Column("at", Float, nullable=False),
+    Column("actor", Text, nullable=False),
+    Column("origin", Text, nullable=False),  # live | snapshots
+    Column("baselines", Text, nullable=False),  # JSON of assessments.AssessedBaseline
+)
+
+assessments = Table(
+    "assessments",
+    metadata,
+    Column("run", Text, primary_key=True),
+    Column("host", Text, primary_key=True),
+    Column("baseline", Text, primary_key=True),
+    Column("at", Float, nullable=False),
+    Column("digest", Text, nullable=False),  # of the baseline
+    Column("status", Text, nullable=False),  # of the host: ok | partial | unreachable ...
+    Column("taken_at", Float),  # of the snapshot; null = there is none
+    Column("snapshot", BigInteger),
+    Column("counts", Text, nullable=False),  # JSON: verdict -> rules
+    Column("score", Float),
+    Column("findings", Text, nullable=False),  # sha256 in evidence; "" = not reached
+    Index("assessments_host", "host", "baseline", "at"),
+)
+
+snapshot_tags = Table(
+    "snapshot_tags",
+    metadata,
+    Column("tag", Text, primary_key=True),
+    Column("host", Text, primary_key=True),
+    Column("snapshot", BigInteger, nullable=False),
+    Column("at", Float, nullable=False),
+    Column("actor", Text, nullable=False),
+    Column("reason", Text, nullable=False),
 )
 
 update_seen = Table(

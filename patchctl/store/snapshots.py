@@ -58,6 +58,7 @@ class PackedSnapshot:
     volatile: bytes
     bodies: dict[str, bytes]
     """sha256 -> raw bytes, the manifest's own included."""
+    kind: str = "scan"
 
 
 def clean_snapshot(snapshot: Snapshot, clean: Callable[[str], str]) -> Snapshot:
@@ -69,8 +70,8 @@ def clean_snapshot(snapshot: Snapshot, clean: Callable[[str], str]) -> Snapshot:
     return replace(snapshot, evidence=cleaned)
 
 
-def pack_snapshot(snapshot: Snapshot) -> PackedSnapshot:
-    """Split a snapshot into manifest, evidence by hash, and what is volatile."""
+def pack_snapshot(snapshot: Snapshot, kind: str = "scan") -> PackedSnapshot:
+    """Split a snapshot into manifest, evidence by hash, and what is volatile. kind: scan | assess."""
     bodies: dict[str, bytes] = {}
     parts: dict[str, _Part] = {}
     volatile: dict[str, Evidence] = {}
@@ -89,7 +90,7 @@ def pack_snapshot(snapshot: Snapshot) -> PackedSnapshot:
     bodies[digest] = manifest
     rest = canonical_json(_Volatile(volatile, snapshot.seconds, snapshot.round_trips))
     return PackedSnapshot(
-        snapshot.host, snapshot.taken_at, snapshot.failure is None, digest, zlib.compress(rest), bodies
+        snapshot.host, snapshot.taken_at, snapshot.failure is None, digest, zlib.compress(rest), bodies, kind
     )
 
 
@@ -109,7 +110,7 @@ def insert_packed(connection: sa.Connection, packed: PackedSnapshot, compressed:
         connection.execute(insert_or_ignore(connection, schema.snapshot_evidence), links)
     row = {
         "host": packed.host, "taken_at": packed.taken_at, "reached": packed.reached, "manifest": packed.manifest,
-        "volatile": packed.volatile,
+        "volatile": packed.volatile, "kind": packed.kind,
     }  # fmt: skip
     result = connection.execute(sa.insert(schema.snapshots).returning(schema.snapshots.c.id), row)
     return str(result.scalar_one())
@@ -138,19 +139,23 @@ def missing_evidence(database: Database, digests: Sequence[str]) -> set[str]:
         return set(digests) - set(_select_in(connection, schema.evidence.c.sha256, digests))
 
 
-def iterate_snapshots(database: Database, hosts: Sequence[str] | None, *, reached: bool) -> Iterator[Snapshot]:
+def iterate_snapshots(
+    database: Database, hosts: Sequence[str] | None, *, reached: bool, kind: str = "scan", before: float | None = None
+) -> Iterator[Snapshot]:
     """Give the latest snapshot of each host (None = all), in order of host name; `reached` = leave failures out.
 
-    Equal evidence of several hosts is one object in memory.
+    kind: scan | assess, what it was taken for. `before`: the latest at or before this Unix time. Equal evidence of
+    several hosts is one object in memory.
     """
     table = schema.snapshots
-    latest = sa.select(table.c.host, sa.func.max(table.c.taken_at).label("at")).group_by(table.c.host)
-    if reached:
-        latest = latest.where(table.c.reached)
-    newest = latest.subquery()
+    meant = [table.c.kind == kind, *([table.c.reached] if reached else ())]
+    if before is not None:
+        meant.append(table.c.taken_at <= before)
+    newest = (
+        sa.select(table.c.host, sa.func.max(table.c.taken_at).label("at")).where(*meant).group_by(table.c.host)
+    ).subquery()
     query = sa.select(table).join(newest, (table.c.host == newest.c.host) & (table.c.taken_at == newest.c.at))
-    if reached:
-        query = query.where(table.c.reached)
+    query = query.where(*meant)
     wanted = None if hosts is None else set(hosts)
     reader = _Reader()
     with database.read() as connection:
@@ -164,6 +169,17 @@ def iterate_snapshots(database: Database, hosts: Sequence[str] | None, *, reache
             reader.prefetch(connection, ordered[start : start + _CHUNK])
             for row in ordered[start : start + _CHUNK]:
                 yield reader.unpack(connection, row)
+
+
+def read_snapshots(database: Database, numbers: Sequence[int]) -> Iterator[tuple[int, Snapshot]]:
+    """Give (id, snapshot) for each of these ids that is there, equal evidence as one object in memory."""
+    table, reader = schema.snapshots, _Reader()
+    with database.read() as connection:
+        for start in range(0, len(numbers), _CHUNK):
+            rows = connection.execute(sa.select(table).where(table.c.id.in_(numbers[start : start + _CHUNK]))).all()
+            reader.prefetch(connection, rows)
+            for row in rows:
+                yield row.id, reader.unpack(connection, row)
 
 
 def read_snapshot(database: Database, snapshot_id: str) -> Snapshot:

@@ -91,16 +91,20 @@ def collect_snapshot(
 
     A refusal is kept as the snapshot's `failure` beside the evidence. Raise HostError when nothing could be run.
     """
+    probes = scan_probes(shell_of(session.host), refresh, extra, pending_only=pending_only)
+    return collect_probes(session, probes, clock)
+
+
+def collect_probes(session: Session, probes: Sequence[Probe], clock: Clock) -> Snapshot:
+    """Ask these probes with one script; otherwise as collect_snapshot."""
     host = session.host
-    shell = shell_of(host)
-    probes = scan_probes(shell, refresh, extra, pending_only=pending_only)
     become = host.connection.become.method != "none"
     taken_at = clock.now()
     try:
-        nonce, result = _ask(session, shell, probes, become=become)
+        nonce, result = ask(session, probes, become=become)
         refused = None
     except PrivilegeError as error:
-        nonce, result = _ask(session, shell, probes, become=False)
+        nonce, result = ask(session, probes, become=False)
         refused = error.failure
     snapshot = parse_output(
         result.stdout, probes, nonce, host=host.name, taken_at=taken_at, as_root=result.as_root,
@@ -111,13 +115,13 @@ def collect_snapshot(
     return snapshot
 
 
-def _ask(session: Session, shell: str, probes: Sequence[Probe], *, become: bool) -> tuple[str, Result]:
-    """Run the script once, with a fresh nonce."""
+def ask(session: Session, probes: Sequence[Probe], *, become: bool) -> tuple[str, Result]:
+    """Run the script of these probes once, with a fresh nonce; return the nonce and what came back."""
     nonce = secrets.token_hex(16)
     probes = stretch(probes, session.host)
     # A probe may work silently until its own deadline; only longer silence means that the host hangs.
     silence = max(session.host.connection.timeouts.silence, max(p.timeout for p in probes) + PATIENCE)
-    command = Command(compile_probes(shell, probes, nonce), become=become, silence=silence)
+    command = Command(compile_probes(shell_of(session.host), probes, nonce), become=become, silence=silence)
     return nonce, session.run(command)
 
 

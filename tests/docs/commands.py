@@ -26,7 +26,7 @@ position, `@FILE` reads patterns from a file.
 
 def render() -> str:
     """Return the page."""
-    context = click.Context(main, info_name="patchctl")
+    context = click.Context(main, info_name="patchctl", **main.context_settings)
     parts = [HEAD]
     group = ""
     for name in main.list_commands(context):

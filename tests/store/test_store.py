@@ -178,10 +178,11 @@ def test_another_schema_is_refused_and_left_alone(url, change):
 
 
 def test_schema_steps_run_in_order_and_a_missing_one_is_named(store):
-    steps = {1: ["CREATE TABLE extra (a TEXT)"], 2: ["INSERT INTO extra VALUES ('x')"]}
-    assert store.database.write(lambda c: schema.upgrade_schema(c, steps, 3)) == [2, 3]
-    with pytest.raises(StoreError, match="from schema 3 to 4"):
-        store.database.write(lambda c: schema.upgrade_schema(c, steps, 4))
+    now = schema.SCHEMA_VERSION
+    steps = {now: ["CREATE TABLE extra (a TEXT)"], now + 1: ["INSERT INTO extra VALUES ('x')"]}
+    assert store.database.write(lambda c: schema.upgrade_schema(c, steps, now + 2)) == [now + 1, now + 2]
+    with pytest.raises(StoreError, match=f"from schema {now + 2} to {now + 3}"):
+        store.database.write(lambda c: schema.upgrade_schema(c, steps, now + 3))
 
 
 MOUNTS = r"""22 1 8:1 / / rw,relatime shared:1 - ext4 /dev/sda1 rw
