@@ -9,11 +9,10 @@ from pathlib import Path
 
 from patchctl.assess.content.registry import kind_of
 from patchctl.assess.contract import Baseline, Kind, Request
-from patchctl.model.errors import UsageError
+from patchctl.model.errors import PatchctlError, UsageError
 from patchctl.usecases.compiled import cache_folder, cache_key, load_or_compile
+from patchctl.usecases.content import read_content
 
-MAX_BYTES = 512 * 1024 * 1024
-"""No content file is this large; the largest SCAP data streams are some 50 MiB."""
 SUFFIXES = (".yaml", ".yml", ".xml")
 
 
@@ -34,10 +33,11 @@ class Content:
         return f"{stem}#{self.profile}" if self.profile else stem
 
 
-def find_content(reference: str, folder: Path) -> Content:
+def find_content(reference: str, folder: Path, parameters: Mapping[str, str] | None = None) -> Content:
     """Given NAME, FILE, NAME#PROFILE or FILE#PROFILE, return the content. `folder`: the project's baselines.
 
-    Raise UsageError when there is no such file, it cannot be read, or no kind of baseline reads it.
+    Raise UsageError when there is no such file, it cannot be read, or no kind of baseline reads it; DocumentsError
+    for an invalid baseline of our own.
     """
     whole = _path_of(reference, folder)
     path, profile = whole, ""
@@ -46,7 +46,7 @@ def find_content(reference: str, folder: Path) -> Content:
         path = _path_of(file, folder) if sign else None
     if path is None:
         raise _not_found(reference, folder)
-    data = read_bytes(path)
+    data = read_content(path, values=parameters)
     return Content(reference, path, data, kind_of(str(path), data), profile)
 
 
@@ -70,10 +70,10 @@ def load_baselines(
     parameters: Mapping[str, str] | None = None, write: bool = True,
 ) -> list[Baseline]:  # fmt: skip
     """Return the baselines in the order given. Raise UsageError when two have the same name."""
-    tailored = read_bytes(tailoring) if tailoring is not None else b""
+    tailored = _read(tailoring) if tailoring is not None else b""
     found: dict[str, Baseline] = {}
     for reference in references:
-        content = find_content(reference, folder)
+        content = find_content(reference, folder, parameters)
         baseline = load_baseline(content, tailoring=tailored, parameters=parameters, write=write)
         if baseline.name in found:
             raise UsageError("same-baseline", f"two baselines are called {baseline.name}", "name each one once")
@@ -87,19 +87,16 @@ def list_contents(folder: Path) -> Iterator[Content]:
         return
     for path in sorted(folder.iterdir()):
         if path.suffix in SUFFIXES and path.is_file() and not path.name.startswith("."):
-            data = read_bytes(path)
             try:
+                data = read_content(path)
                 kind = kind_of(str(path), data)
-            except UsageError:
+            except PatchctlError:
                 continue
             yield Content(path.name.removesuffix(path.suffix), path, data, kind)
 
 
-def read_bytes(path: Path) -> bytes:
-    """Return what a file holds. Raise UsageError when it cannot be read or is absurdly large."""
+def _read(path: Path) -> bytes:
     try:
-        if path.stat().st_size > MAX_BYTES:
-            raise UsageError("too-large", f"{path} is larger than any baseline", "name a content file")
         return path.read_bytes()
     except OSError as error:
         raise UsageError("unreadable-file", f"cannot read {path}: {error.strerror}", "name a readable file") from error

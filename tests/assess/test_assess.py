@@ -7,6 +7,7 @@ import os
 import stat
 
 import jsonschema
+
 from tests.assess import fakes
 from tests.cli.test_output_schemas import SCHEMAS
 
