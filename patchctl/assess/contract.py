@@ -20,18 +20,34 @@ MAX_TRIPS = 3
 class Baseline(Protocol):
     """A compiled baseline (with SCAP: one profile of it), ready to ask hosts and to judge what they answered."""
 
-    name: str
-    title: str
-    kind: str
-    """native | xccdf | sca"""
-    source: str
-    """File it was read from."""
-    digest: str
-    """SHA-256 over everything that can change a verdict: content, profile, tailoring, parameters."""
-    shell: str
-    """sh | powershell: the language of its probes; a host of another kind is NOT_APPLICABLE as a whole."""
-    rules: Sequence[Rule]
-    """The selected rules, in the content's order."""
+    @property
+    def name(self) -> str: ...
+    @property
+    def title(self) -> str: ...
+    @property
+    def kind(self) -> str:
+        """Native | xccdf | sca"""
+        ...
+
+    @property
+    def source(self) -> str:
+        """File it was read from."""
+        ...
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 over everything that can change a verdict: content, profile, tailoring, parameters."""
+        ...
+
+    @property
+    def shell(self) -> str:
+        """Sh | powershell: the language of its probes; a host of another kind is NOT_APPLICABLE as a whole."""
+        ...
+
+    @property
+    def rules(self) -> Sequence[Rule]:
+        """The selected rules, in the content's order."""
+        ...
 
     def probes(self) -> Sequence[Probe]:
         """Return the probes of the first script.
@@ -64,6 +80,8 @@ class Request:
     tailoring: bytes = b""
     parameters: Mapping[str, str] = field(default_factory=dict)
     """Values that replace defaults (native parameters, XCCDF values)."""
+    files: Mapping[str, bytes] = field(default_factory=dict)
+    """Documents beside the content, by the name it calls them: the OVAL of a plain XCCDF file."""
 
 
 @dataclass(frozen=True, slots=True)

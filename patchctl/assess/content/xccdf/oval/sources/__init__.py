@@ -1,0 +1,1 @@
+"""Sources of facts: each file compiles questions into few probes and reads the answers (`SOURCE`)."""

@@ -1,0 +1,1 @@
+"""SCAP content judged on the controller, compared rule by rule with oscap in the same host."""
