@@ -9,8 +9,8 @@ from shlex import quote
 REMOVED = (
     "/etc/issue", "/etc/issue.net", "/etc/motd", "/etc/rsyslog.conf", "/etc/security/pwquality.conf", "/etc/crontab",
     "/etc/logrotate.conf", "/etc/shadow-", "/etc/gshadow-", "/etc/pam.d/common-password", "/etc/pam.d/su",
-    "/etc/audit/auditd.conf", "/etc/chrony/chrony.conf", "/etc/security/limits.conf", "/etc/profile", "/etc/hosts.equiv",
-    "/etc/default/ufw", "/etc/aide/aide.conf", "/etc/at.deny", "/etc/bash.bashrc", "/etc/securetty",
+    "/etc/audit/auditd.conf", "/etc/chrony/chrony.conf", "/etc/security/limits.conf", "/etc/profile",
+    "/etc/hosts.equiv", "/etc/default/ufw", "/etc/aide/aide.conf", "/etc/at.deny", "/etc/bash.bashrc", "/etc/securetty",
 )
 MODES = ("0000", "0400", "0440", "0600", "0640", "0644", "0666", "0700", "0750", "0755", "0777", "1777", "2755", "4755")
 TOUCHED = (
@@ -121,7 +121,8 @@ OTHER = (
     "echo x > /srv/writable; chmod 0666 /srv/writable", "mkdir -p /usr/local/sbin/sub; chmod 0775 /usr/local/sbin/sub",
     "ln -sf /nonexistent /etc/dangling", "ln -sfn /etc/rsyslog.conf /etc/cron.allow",
     "mkdir -p /etc/dconf/db/local.d/locks; echo '[org/gnome/desktop/screensaver]' > /etc/dconf/db/local.d/00-test",
-    "rm -rf /etc/audit/rules.d", "rm -rf /etc/sudoers.d/test", "mkdir -p /var/log/audit; touch /var/log/audit/audit.log",
+    "rm -rf /etc/audit/rules.d", "rm -rf /etc/sudoers.d/test",
+    "mkdir -p /var/log/audit; touch /var/log/audit/audit.log",
     "chmod 0600 /var/log/*.log", "printf 'no newline at the end' > /etc/motd", ": > /etc/security/pwquality.conf",
     "printf '\\377\\376binary\\000text\\n' >> /etc/bash.bashrc",
 )
@@ -140,7 +141,8 @@ def _line(pick: random.Random) -> str:
     line = pick.choice(LINES[path])
     folder = path.rpartition("/")[0]
     if pick.random() < 0.5:  # in front: many checks look at the first one only
-        return f"mkdir -p {folder}; touch {path}; printf '%s\\n' {quote(line)} | cat - {path} > {path}.n; mv {path}.n {path}"
+        first = f"printf '%s\\n' {quote(line)} | cat - {path} > {path}.n"
+        return f"mkdir -p {folder}; touch {path}; {first}; mv {path}.n {path}"
     return f"mkdir -p {folder}; printf '%s\\n' {quote(line)} >> {path}"
 
 
@@ -157,7 +159,8 @@ def _remove(pick: random.Random) -> str:
 
 
 def _unit(pick: random.Random) -> str:
-    return f"systemctl {pick.choice(('mask', 'unmask', 'enable', 'disable', 'mask --now', 'start'))} {pick.choice(UNITS)}"
+    what = pick.choice(("mask", "unmask", "enable", "disable", "mask --now", "start"))
+    return f"systemctl {what} {pick.choice(UNITS)}"
 
 
 def _package(pick: random.Random) -> str:

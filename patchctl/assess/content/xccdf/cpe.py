@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
 
 from patchctl.assess.content.xccdf import xml
@@ -99,7 +100,8 @@ def _named(platforms: Platforms, name: str) -> tuple[Check, ...]:
     return tuple(found)
 
 
-def _parts(name: str) -> list[str]:
+@lru_cache(maxsize=4096)
+def _parts(name: str) -> tuple[str, ...]:
     """Take a CPE 2.2 URI or a CPE 2.3 string apart; empty parts at the end count as any."""
     if name.startswith("cpe:2.3:"):
         parts = name.removeprefix("cpe:2.3:").split(":")
@@ -107,7 +109,7 @@ def _parts(name: str) -> list[str]:
         parts = name.removeprefix("cpe:/").split(":")
     while len(parts) > 1 and parts[-1] in ("", "*", "~", "-"):
         parts.pop()
-    return [p.lower() for p in parts]
+    return tuple(p.lower() for p in parts)
 
 
 def applies(platforms: Platforms, names: Sequence[str], result_of: Callable[[Check], str]) -> str:

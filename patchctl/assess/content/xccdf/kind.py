@@ -117,8 +117,11 @@ class _Compiler:
         for item in items:
             self._check(item)
             self._platforms(item)
-        wanted = {c for names in self._applicability.values() for n in names
-                  for c in cpe.checks_of(self.platforms, n)}
+        levels = dict.fromkeys(names for found in self._applicability.values() for names in found)
+        for names in levels:
+            for one in cpe.unknown_names(self.platforms, names):
+                self._warnings.append(f"platform {one} is not described by the content: it never applies")
+        wanted = {c for names in levels for c in cpe.checks_of(self.platforms, names)}
         platform_documents = self._platform_documents(sorted(wanted, key=lambda c: (c.href, c.definition)))
         documents = {href: reader.document() for href, reader in self._readers.items()}
         for item in items:
@@ -199,9 +202,6 @@ class _Compiler:
                   *(self.benchmark.items[p].platforms for p in item.parents), item.platforms]
         found = tuple(dict.fromkeys(level for level in levels if level))
         self._applicability[item.id] = found
-        for names in found:
-            for name in cpe.unknown_names(self.platforms, names):
-                self._warnings.append(f"platform {name} is not described by the content: it never applies")
 
     def _platform_documents(self, checks: Sequence[cpe.Check]) -> dict[str, str]:
         found: dict[str, str] = {}

@@ -25,6 +25,8 @@ class _Password:
         for line in facts.one("host", "accounts"):
             values = line.split(":")
             if len(values) == len(_FIELDS) and name.matches(values[0]):
+                # getent leaves the numbers of NIS entries (+, -) out; getpwent(3) has them as 0.
+                values[2:4] = [v or "0" for v in values[2:4]]
                 found.append(OvalItem({f: (v,) for f, v in zip(_FIELDS, values, strict=True)}))
         return collected(found)
 
