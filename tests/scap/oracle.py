@@ -9,6 +9,7 @@ import shutil
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -113,6 +114,7 @@ class Visit:
     usage: Mapping[str, float] = field(default_factory=dict)
 
 
+@cache
 def compiled(system: str, profile: str) -> XccdfBaseline:
     """Return a profile of this machine's content."""
     found = KIND.compile(content.stream(system), system, Request(f"{system}/{profile}", profile))
