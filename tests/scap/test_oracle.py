@@ -18,7 +18,8 @@ PROFILES = {
     "debian11": ("anssi_np_nt28_high", "standard"),
     "ubuntu2204": ("cis_level2_server", "cis_level2_workstation"),
 }
-MUTATIONS = 20 if os.environ.get("PATCHCTL_SOAK") else 4
+LONG = bool(os.environ.get("PATCHCTL_SOAK"))
+MUTATIONS = 20 if LONG else 4
 ENOUGH = 0.995
 
 _FIPS = "without rpm's configuration files oscap takes every host for a certified Red Hat system"
@@ -44,7 +45,9 @@ def test_that_verdicts_are_those_of_oscap(scap_lab: oracle.ScapLab, system: str)
         for number in range(MUTATIONS + 1):
             if number:
                 host.exec(mutation(seed=1000 + number), timeout=300)
-            for profile in PROFILES[system]:
+            # The two profiles of a system share most rules: the short version takes turns.
+            chosen = PROFILES[system] if LONG or not number else PROFILES[system][number % 2 :][:1]
+            for profile in chosen:
                 rules, different = _compare(host, system, profile)
                 compared += rules
                 equal += rules - len(different)

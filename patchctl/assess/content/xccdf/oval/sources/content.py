@@ -42,7 +42,7 @@ END { if (f != "") print "$" n }
 """
 _FUNCTIONS = GONE + r"""
 pc_text() { n=$#; for p; do
-    case $p in *"$pc_nl"*) continue ;; esac
+    case $p in *"$pc_nl"*) d=${p%%"$pc_nl"*}; printf '~%s\n#\n' "${d%/*}"; continue ;; esac
     if [ ! -e "$p" ]; then pc_gone "$p"; elif [ ! -f "$p" ]; then printf '%s\n' "-$p"
     elif [ -r "$p" ]; then set -- "$@" "$p"; else printf '!%s\n' "$p"; fi; done
   shift $n; [ $# = 0 ] || find -L "$@" -maxdepth 0 -printf '@%s\t%p\n' -size -{kib}k -exec awk "$T" {{}} +; }
@@ -50,7 +50,7 @@ pc_text() { n=$#; for p; do
 _FOLDER = r"""
 pc_in() { if [ -d "$1" ] && ! { [ -r "$1" ] && [ -x "$1" ]; }; then printf '~%s\n' "$1"; fi; }
 pc_under() { n=$#; for p; do if [ -e "$p" ]; then set -- "$@" "$p"; fi; done; shift $n; [ $# = 0 ] && return
-  { e=$( { find -H "$@" ! -type d ! -name "*$pc_nl*" \( $X \) -exec sh -c 'eval "$G"' sh {} + >&3; } 2>&1 |
+  { e=$( { find -H "$@" ! -type d \( $X \) -exec sh -c 'eval "$G"' sh {} + >&3; } 2>&1 |
     grep -c -v 'No such file' ); } 3>&1
   [ "$e" = 0 ] || printf '#%s\n' "$e"; }
 """
@@ -146,7 +146,7 @@ def _several(ask: Ask, told: _Told) -> Any:
     found = {p: t for p, t in told.pool.items() if t is not None and p.endswith(ending)}
     if kind == "dir":
         if base in told.denied:
-            return Unreadable("permission denied")
+            return Unreadable("permission denied, or a file name with a line break")
         folder = base.rstrip("/") + "/"
         return {p: t for p, t in found.items() if p.startswith(folder) and "/" not in p[len(folder) :]}
     if told.incomplete:

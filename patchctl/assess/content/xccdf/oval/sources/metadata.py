@@ -29,18 +29,22 @@ pc_stat() { n=$#; for p; do if [ -e "$p" ] || [ -L "$p" ]; then set -- "$@" "$p"
 pc_dir() { n=$#; for p; do
     if [ ! -d "$p" ]; then pc_gone "$p"; elif [ -r "$p" ] && [ -x "$p" ]; then printf '/%s\n' "$p"; set -- "$@" "$p"
     else printf '!%s\n' "$p"; fi; done
-  shift $n; [ $# = 0 ] || find -H "$@" -mindepth 1 -maxdepth 1 ! -name "*$pc_nl*" -printf "$F"; }
-pc_list() { n=$#; m=$#; for p; do if [ -e "$p" ] || [ -L "$p" ]; then set -- "$@" "$p"; fi; done
+  shift $n; [ $# = 0 ] || find -H "$@" -mindepth 1 -maxdepth 1 \( -name "*$pc_nl*" -printf '~%H\n' -o -printf "$F" \); }
+pc_list() { n=$#; for p; do
+    case $p in *"$pc_nl"*) echo '#'; continue ;; esac
+    if [ -e "$p" ] || [ -L "$p" ]; then set -- "$@" "$p"; fi; done
   shift $n; [ $# = 0 ] && return
   find "$@" -maxdepth 0 -printf "$F"
   n=$#; for p; do if [ -d "$p" ]; then set -- "$@" "$p"; fi; done
   shift $n; [ $# = 0 ] && return
-  { e=$( { find -H "$@" -mindepth 1 ! -name "*$pc_nl*" -printf "$F" >&3; } 2>&1 | grep -c -v 'No such file' ); } 3>&1
+  { e=$( { find -H "$@" -mindepth 1 -name "*$pc_nl*" -printf '#\n' -prune -o -printf "$F" >&3; } 2>&1 |
+    grep -c -v 'No such file' ); } 3>&1
   [ "$e" = 0 ] || printf '#%s\n' "$e"; }
 pc_real() { for p; do if [ -L "$p" ]; then
     if [ -e "$p" ]; then printf '>%s\n<%s\n' "$p" "$(readlink -f -- "$p")"; else printf '>%s\n*\n' "$p"; fi
   elif [ -e "$p" ]; then printf '>%s\n=\n' "$p"; else printf '>%s\n' "$p"; pc_gone "$p"; fi; done; }
 """
+ODD = "a file name with a line break in it is never good news"
 _KINDS = {"f": "regular", "d": "directory", "l": "symbolic link", "p": "fifo", "s": "socket", "b": "block special",
           "c": "character special"}
 
@@ -107,6 +111,7 @@ class _Metadata:
         found: list[Stat] = []
         folders: list[str] = []
         prefixes: list[str] = []
+        odd: set[str] = set()
         incomplete = False
         link = ""
         for line in lines:
@@ -124,6 +129,8 @@ class _Metadata:
                 gone = None if mark == "-" else Unreadable("permission denied")
                 answers[("metadata", "stat", rest)] = gone
                 answers[("metadata", "dir", rest)] = gone
+            elif mark == "~":
+                odd.add(rest)
             elif mark == "/":
                 folders.append(rest)
             elif mark == "?":
@@ -131,6 +138,8 @@ class _Metadata:
             elif mark == "#":
                 incomplete = True
         _sort(found, folders, prefixes, incomplete, answers)
+        for folder in odd:
+            answers[("metadata", "dir", folder)] = Unreadable(ODD)
 
 
 def _sort(

@@ -49,7 +49,7 @@ class _Walk:
                 base = glob_text(start.rstrip("/"))
                 pruned.append(f"-type d -path {quote_sh(base + '/*' * (max(depths) + 1))} -prune")
         tests = " , ".join(f"\\( {_test(n, a)} \\)" for n, a in enumerate(asks))
-        expression = " -o ".join(['-name "*$pc_nl*" -prune', *pruned, f"\\( {tests} \\)"])
+        expression = " -o ".join([f'-name "*$pc_nl*" -printf "#{where}\\n" -prune', *pruned, f"\\( {tests} \\)"])
         return (
             f"{told}set --\nfor p in {words}; do if [ -d \"$p\" ]; then set -- \"$@\" \"$p\"; else pc_gone \"$p\"; fi; "
             f"done\nif [ $# != 0 ]; then {{ e=$( {{ find -H \"$@\" {expression} >&3; }} 2>&1 |"
