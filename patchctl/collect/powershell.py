@@ -1,7 +1,8 @@
 """Compiles probes into one PowerShell script that speaks the same records as collect/script.py.
 
 PowerShell ends its own jobs; a probe's deadline is that of the whole exchange here. Guards (`when`) are PowerShell
-expressions. Whether root is held is for the host to say: members of Administrators with a full token.
+expressions. What a command gives is joined line by line as text; the exit code is that of the last program it called.
+Whether root is held is for the host to say: members of Administrators with a full token.
 """
 
 from __future__ import annotations
@@ -24,7 +25,12 @@ function Invoke-Probe($id, $cap, $needsRoot, $when, $command) {{
   $rc = '0'; $text = ''
   try {{
     if ($when -and -not (& ([scriptblock]::Create($when)))) {{ $rc = 'na' }}
-    else {{ $text = ((& ([scriptblock]::Create($command)) 2>$null | Out-String -Width 4096) -replace "`r", '') }}
+    else {{
+      $global:LASTEXITCODE = 0
+      # Not Out-String: it breaks lines that are longer than its width.
+      $text = (@(& ([scriptblock]::Create($command)) 2>$null) -join "`n") -replace "`r", ''
+      $rc = "$($LASTEXITCODE -band 0xff)"
+    }}
   }} catch {{ $rc = '1' }}
   $bytes = 0; $lines = 0; $cut = 0
   foreach ($line in $text.Split("`n")) {{

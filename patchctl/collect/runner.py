@@ -26,10 +26,12 @@ BASE = "/var/lib/patchctl"
 """Where everything lives on a host, below Controller.root."""
 LOG_TAIL = 65536
 """Bytes of the log that Poll asks for, unless told otherwise."""
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,179}")
-_WORD = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@:-]{0,99}")
-_NONCE = re.compile(r"[0-9a-f]{16,64}")
-_BOOT_ID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+ATTEMPT_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,179}")
+WORD = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@:-]{0,99}")
+NONCE = re.compile(r"[0-9a-f]{16,64}")
+SHA256 = re.compile(r"[0-9a-f]{64}")
+BOOT_ID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}|\d{8}T\d{6}\.\d{6}Z")
+"""Linux: the kernel's random boot_id. Windows: when its first process was started."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +120,7 @@ class Reply:
     def boot_id(self) -> str:
         """The host's boot id, or "" if what came is not one (an error text is not a boot id)."""
         text = self.get("boot")
-        return text if _BOOT_ID.fullmatch(text) else ""
+        return text if BOOT_ID.fullmatch(text) else ""
 
 
 def attempt_unit(attempt: str) -> str:
@@ -128,7 +130,7 @@ def attempt_unit(attempt: str) -> str:
 
 def staging_directory(rollout: str, root: str = "") -> str:
     """Return where a rollout's files are put on a host: one place for all attempts, so that a retry finds them."""
-    _check("rollout", rollout, _NAME)
+    check_name("rollout", rollout, ATTEMPT_NAME)
     return f"{root}{BASE}/stage/{rollout}"
 
 
@@ -137,9 +139,9 @@ def render(request: Request, controller: Controller, nonce: str) -> str:
 
     Raise UsageError for names that could not be names of files or units.
     """
-    _check("nonce", nonce, _NONCE)
-    _check("store id", controller.store_id, _WORD)
-    _check("controller's name", controller.name, _WORD)
+    check_name("nonce", nonce, NONCE)
+    check_name("store id", controller.store_id, WORD)
+    check_name("controller's name", controller.name, WORD)
     values = {
         "NONCE": nonce, "ROOT": controller.root, "STORE": controller.store_id, "NAME": controller.name,
         "EPOCH": str(int(controller.epoch)), "TOKEN": str(int(controller.token)), "SHELL_USED": controller.shell,
@@ -153,19 +155,19 @@ def render(request: Request, controller: Controller, nonce: str) -> str:
 
 def _body(request: Request, controller: Controller, nonce: str) -> tuple[dict[str, str], str]:
     if isinstance(request, Look):
-        return {"PATHS": " ".join(_check("path", controller.root + p, re.compile(r"/[\w./-]*")) for p in request.paths)
-                }, runner_bodies.LOOK
+        paths = [check_name("path", controller.root + p, re.compile(r"/[\w./-]*")) for p in request.paths]
+        return {"PATHS": " ".join(paths)}, runner_bodies.LOOK
     if isinstance(request, Start):
-        _check("attempt", request.attempt, _NAME)
+        check_name("attempt", request.attempt, ATTEMPT_NAME)
         return {"ATTEMPT": request.attempt, "FILES": request.directory}, _start_body(request, controller, nonce)
     if isinstance(request, Poll):
-        _check("attempt", request.attempt, _NAME)
+        check_name("attempt", request.attempt, ATTEMPT_NAME)
         return {"ATTEMPT": request.attempt, "TAIL": str(int(request.tail))}, runner_bodies.POLL
     if isinstance(request, Reboot):
-        _check("boot id", request.boot_id, _BOOT_ID)
+        check_name("boot id", request.boot_id, BOOT_ID)
         return {"EXPECTED": request.boot_id}, runner_bodies.REBOOT
     if isinstance(request, Cleanup):
-        _check("attempt", request.attempt, _NAME)
+        check_name("attempt", request.attempt, ATTEMPT_NAME)
         if request.directory and not request.directory.startswith(f"{controller.root}{BASE}/stage/"):
             raise UsageError("invalid-name", f"{request.directory!r} is no staging directory")
         return {"ATTEMPT": request.attempt, "FILES": request.directory}, runner_bodies.CLEANUP
@@ -177,7 +179,7 @@ def _start_body(request: Start, controller: Controller, nonce: str) -> str:
     spool = f"{controller.root}{BASE}/runs/{request.attempt}"
     for mark, text in (("@SPOOL@", quote_sh(spool)), ("@ATTEMPT@", request.attempt), ("@SHELL@", controller.shell)):
         runner = runner.replace(mark, text)
-    files = "\n".join(f"{_check('sha256', sha, re.compile('[0-9a-f]{64}'))} {_check('file name', name, _FILE)}"
+    files = "\n".join(f"{check_name('sha256', sha, re.compile('[0-9a-f]{64}'))} {check_name('file name', name, _FILE)}"
                       for sha, name in request.files)
     # The nonce makes the end of each text unguessable; all is put in by one pass, so that no text is searched twice.
     parts = {
@@ -197,7 +199,8 @@ def _document(text: str) -> str:
     return text.rstrip("\n")
 
 
-def _check(what: str, text: str, pattern: re.Pattern[str]) -> str:
+def check_name(what: str, text: str, pattern: re.Pattern[str]) -> str:
+    """Return the text. Raise UsageError unless the whole of it matches."""
     if not pattern.fullmatch(text):
         message = f"{what} {text!r} cannot be used on a host"
         raise UsageError("invalid-name", message, f"it must match {pattern.pattern}")

@@ -18,6 +18,11 @@ _BLOCK = 1_048_576
 _BLOCKS = 16
 
 
+def drop_staged(run: RunOnHost, directory: str) -> None:
+    """Remove the directory."""
+    run(f"rm -rf {quote_sh(directory)}", None, 65536)
+
+
 def list_staged(run: RunOnHost, directory: str, artefacts: Sequence[Artefact], nonce: str) -> set[str]:
     """Make the directory (0700, the runner's own) and return the SHA-256 of those artefacts that are whole in it.
 

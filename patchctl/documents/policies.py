@@ -18,7 +18,7 @@ from patchctl.documents.policy_schema import (
 )
 from patchctl.documents.source import Findings
 from patchctl.model.errors import DocumentsError
-from patchctl.model.policy import ApprovalRule, Limits, Notify, Policy, RingSpec, WindowSpec
+from patchctl.model.policy import ApprovalRule, Limits, Notify, PackageOffer, Policy, RingSpec, WindowSpec
 
 
 @dataclass(frozen=True)
@@ -74,6 +74,11 @@ def _policy(content: PolicyFile, name: str, text: str) -> Policy:
         reboot=content.reboot, on_failure=content.on_failure,
         health=tuple(entry.check() for entry in content.health),
         notify=Notify(tuple(content.notify.halted), tuple(content.notify.finished)),
+        offers=tuple(
+            PackageOffer(
+                p.package, p.version, p.file, p.sha256, p.size, p.file.rpartition("/")[2], p.security, p.severity)
+            for p in content.packages
+        ),
         refresh=content.refresh, stage=content.stage, deadline=tuple(content.deadline.items()), bundle=content.bundle,
         source=name, digest=hashlib.sha256(text.encode()).hexdigest(),
         extra=tuple((key, getattr(content, key)) for key in WITHOUT_EFFECT

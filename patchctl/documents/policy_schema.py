@@ -130,6 +130,33 @@ class LimitsSection(Strict):
         return self
 
 
+def _read_file_uri(value: Any) -> str:
+    text = read_text(value)
+    name = r"[A-Za-z0-9][A-Za-z0-9._+~-]*\.(?:msi|msu|cab|exe)"
+    if not re.fullmatch(rf"https?://[^\s/]+/(?:[^\s?#]*/)?{name}", text, re.IGNORECASE):
+        raise fail("invalid-package-file", f"not the address of a Windows package: {text!r}",
+                   "write https://SERVER/PATH/NAME.msi (or .msu, .cab, .exe)")
+    return text
+
+
+class PackageSection(Strict):
+    """A file for Windows hosts on which an older version of the program is installed, or the update is missing."""
+
+    package: Text
+    version: Text = ""
+    file: Annotated[str, Read(_read_file_uri, {"type": "string", "pattern": r"^https?://.+\.(msi|msu|cab|exe)$"})]
+    sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+    size: Whole
+    security: Flag | None = None
+    severity: Annotated[str, one_of(*SEVERITIES)] = ""
+
+    @model_validator(mode="after")
+    def programs_have_versions(self) -> PackageSection:
+        if not self.version and not re.fullmatch(r"KB\d+", self.package):
+            raise fail("package-version-missing", f"{self.package} has no version", "write version: of the file")
+        return self
+
+
 class NotifySection(Strict):
     """Whom to tell: a command, or mailto:ADDRESS."""
 
@@ -169,6 +196,7 @@ class PolicyFile(Strict):
     refresh: Annotated[str, one_of("auto", "never", "always")] = "auto"
     reboot: Annotated[str, one_of(*REBOOT_WORDS)] = "if_required"
     on_failure: Annotated[str, one_of("halt", "continue", "rollback")] = "halt"
+    packages: list[PackageSection] = Field(default_factory=list)
     health: list[HealthEntry] = Field(default_factory=list)
     notify: NotifySection = NotifySection()
     tests: list[ApprovalTest] = Field(default_factory=list)

@@ -64,6 +64,8 @@ class Artefact:
     origin: str = ""
     signature: str = ""
     """Detached signature in base64, where the package manager wants one beside each file (pacman)."""
+    carrier: str = ""
+    """As Change.carrier: windows-update has no file of ours, its update id and revision name the content."""
 
 
 @dataclass(frozen=True, slots=True)

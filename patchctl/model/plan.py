@@ -26,6 +26,8 @@ class Change:
     pulled: bool = False
     reason: str = ""
     """Which approval rule let it through, or what it is needed by."""
+    carrier: str = ""
+    """"" = a file of the plan, by sha256; else who fetches and verifies it on the host: windows-update."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -84,6 +84,22 @@ class Notify:
 
 
 @dataclass(frozen=True, slots=True)
+class PackageOffer:
+    """A file that a policy offers to hosts whose package manager has no repository: Windows programs and updates."""
+
+    package: str
+    """The program's name as `scan` shows it, or a KB number."""
+    version: str
+    uri: str
+    """http or https."""
+    sha256: str
+    size: int
+    filename: str
+    security: bool | None = None
+    severity: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Policy:
     name: str
     hosts: str = "all"
@@ -102,6 +118,7 @@ class Policy:
     """halt | continue (within limits.errors) | rollback (where the platform can)"""
     health: tuple[HealthCheck, ...] = ()
     notify: Notify = Notify()
+    offers: tuple[PackageOffer, ...] = ()
     refresh: str = "auto"
     stage: float = 0.0
     """Seconds before a ring's window at which artefacts may be delivered."""

@@ -200,10 +200,13 @@ def _make_work(
     except _BlockedError as error:
         return _Work(refused, next_due, blocked=str(error))
     return _Work(
-        (*refused, *dropped), next_due, artefacts=tuple(files),
-        changes=tuple(replace(change, sha256=found.sha256) for change, found in zip(changes, files, strict=True)),
+        (*refused, *dropped), next_due, artefacts=tuple(found for found in files if not found.carrier),
+        changes=tuple(
+            replace(change, sha256=found.sha256, carrier=found.carrier)
+            for change, found in zip(changes, files, strict=True)
+        ),
         fingerprint=planned_fingerprint(changes) if changes else "",
-        download_bytes=sum({found.sha256: found.size for found in files}.values()),
+        download_bytes=sum({(found.sha256, found.uri): found.size for found in files}.values()),
     )  # fmt: skip
 
 
@@ -228,7 +231,9 @@ def _settle_changes(
         raise _BlockedError(f"not known what else the approved updates pull in: {resolution.why_unknown('updates')}")
     if resolution.removals:
         raise _BlockedError(f"would remove {_names(resolution.removals)}; remove or hold them first, then plan again")
-    return (*_merge_resolution(host, pending, choice, judge), resolution)
+    changes, dropped = _merge_resolution(host, pending, choice, judge)
+    # The scan knows files that the answer does not repeat; what the answer says of a file counts.
+    return changes, dropped, replace(resolution, artefacts=(*facts.artefacts, *resolution.artefacts))
 
 
 def _merge_resolution(
@@ -271,7 +276,7 @@ def _find_artefacts(changes: Sequence[Change], source: HostFacts) -> list[Artefa
     for change in changes:
         key = change.package, change.to_version
         found = exact.get((*key, change.arch)) or loose.get(key)
-        if found is None or not found.sha256:
+        if found is None or not (found.sha256 or found.carrier):
             missing.append(change.package)
         else:
             files.append(found)

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from contextlib import closing
 from typing import Any, Protocol
 
-from patchctl.collect import runner
+from patchctl.collect import runner, runner_windows
 from patchctl.collect.runner import Cleanup, Controller, Look, Poll, Reboot, Reply, Start
 from patchctl.deliver.cache import ArtefactCache, ArtefactError
 from patchctl.deliver.fetch import Fetcher
@@ -119,7 +119,7 @@ class HostVisits:
         names = _package_names(plan)
         fingerprint = platform.fingerprint_probe(names)
         lock = platform.lock_probe()
-        evidence = visit.probe([fingerprint, *([lock] if lock else ()), *health_probes(plan.health)])
+        evidence = visit.probe([fingerprint, *([lock] if lock else ()), *health_probes(plan.health, visit.shell)])
         found = evidence.get(fingerprint.id)
         if found is None or found.status != "ok":
             reason = found.reason if found else "no answer"
@@ -152,7 +152,7 @@ class HostVisits:
     def _put_in_place(self, job: HostJob, visit: Visit) -> Staged:
         plan, platform = self._plans(job)
         artefacts = artefacts_of(self._plan, plan)
-        directory = runner.staging_directory(self._plan.rollout)
+        directory = self._directory(visit)
         try:
             return stage_artefacts(
                 visit, platform, artefacts, directory, self._fetcher, seconds=self._plan.limits.host_time,
@@ -164,7 +164,7 @@ class HostVisits:
     def _start(self, job: HostJob, host: Host, visit: Visit) -> JobOutcome:
         plan, platform = self._plans(job)
         artefacts = artefacts_of(self._plan, plan)
-        directory = runner.staging_directory(self._plan.rollout)
+        directory = self._directory(visit)
         inside = tuple(name for name in job.adjustments if name not in LOCK_ADJUSTMENTS)
         patience = max(LOCK_ADJUSTMENTS.get(name, LOCK_TIME) for name in ("", *job.adjustments))
         payload = platform.install_script(
@@ -214,7 +214,10 @@ class HostVisits:
         return _refusal(job, reply, data)
 
     def _boot(self, job: HostJob, host: Host, visit: Visit) -> JobOutcome:
-        boot_id = visit.ask(Look(paths=())).boot_id
+        reply = visit.ask(Look(paths=()))
+        boot_id = reply.boot_id
+        if reply.get("settling"):  # it is back, and still completes what was installed
+            return _outcome(job, "waiting", {"boot_id": boot_id, "reason": one_line(reply.get("settling"))})
         if not boot_id:
             raise AnswerLostError("answer-lost", "the host answered without a boot id", "ask again")
         return _outcome(job, "rebooted" if boot_id != job.boot_id else "waiting", {"boot_id": boot_id})
@@ -222,7 +225,7 @@ class HostVisits:
     def _verify(self, job: HostJob, host: Host, visit: Visit) -> JobOutcome:
         plan, platform = self._plans(job)
         before = job.data.get("health_before")
-        probes: tuple[Probe, ...] = health_probes(plan.health)
+        probes: tuple[Probe, ...] = health_probes(plan.health, visit.shell)
         snapshot = visit.collect(lambda session: collect_snapshot(session, "auto", self._clock, probes))
         if snapshot.failure is not None:
             return _outcome(job, "unreachable", error=snapshot.failure)
@@ -246,7 +249,7 @@ class HostVisits:
         return _outcome(job, "failed" if bad else "ok", data)
 
     def _cleanup(self, job: HostJob, host: Host, visit: Visit) -> JobOutcome:
-        reply = visit.ask(Cleanup(job.attempt, runner.staging_directory(self._plan.rollout)))
+        reply = visit.ask(Cleanup(job.attempt, self._directory(visit)))
         residue = [one_line(line) for line in reply.all("residue")]
         data = {"residue": residue, "boot_id": reply.boot_id}
         if reply.state != "clean":
@@ -257,10 +260,12 @@ class HostVisits:
 
     def _plans(self, job: HostJob) -> tuple[HostPlan, Platform]:
         plan = self._plan.hosts[job.host]
-        platform = platform_named(plan.platform)
-        if platform.shell != "sh":
-            raise RefusedError("platform-unsupported", f"{platform.name} hosts cannot be changed yet")
-        return plan, platform
+        return plan, platform_named(plan.platform)
+
+    def _directory(self, visit: Visit) -> str:
+        name = self._plan.rollout
+        windows = visit.shell == "powershell"
+        return runner_windows.staging_directory(name) if windows else runner.staging_directory(name)
 
 
 def _outcome(

@@ -19,21 +19,33 @@ from patchctl.connect.contract import Reach
 from patchctl.model.errors import HostError
 from patchctl.model.evidence import OK, Evidence, Probe
 from patchctl.model.hosts import HealthCheck, Host
-from patchctl.model.text import one_line, quote_sh
+from patchctl.model.text import one_line, quote_powershell, quote_sh
 
 _BODY = 65536
+# Services that shall run and ended with an error; 1077: never started since the boot (its trigger has not come).
+_STOPPED_SERVICES = (
+    "Get-CimInstance Win32_Service -Filter \"StartMode='Auto' and State<>'Running'\" | "
+    "Where-Object { @(0, 1077) -notcontains $_.ExitCode } | ForEach-Object { $_.Name + '.service' }"
+)
 _FAILED_UNITS = "systemctl list-units --state=failed --all --plain --no-legend --no-pager"
 
 
-def health_probes(checks: Sequence[HealthCheck]) -> tuple[Probe, ...]:
-    """Return the probes for those checks that are made on the host, named by the check's position."""
+def health_probes(checks: Sequence[HealthCheck], shell: str = "sh") -> tuple[Probe, ...]:
+    """Return the probes for those checks that are made on the host, named by the check's position.
+
+    `shell`: sh | powershell, the language of the host and of `command` checks.
+    """
     return tuple(
-        Probe(f"health.{number}", _command(check), root=True, timeout=check.timeout, cap=_BODY)
+        Probe(f"health.{number}", _command(check, shell), root=True, timeout=check.timeout, cap=_BODY)
         for number, check in enumerate(checks) if check.kind in ("unit", "no_new_failed_units", "command")
     )
 
 
-def _command(check: HealthCheck) -> str:
+def _command(check: HealthCheck, shell: str) -> str:
+    if shell == "powershell":
+        if check.kind == "unit":
+            return f"if ((Get-Service -Name {quote_powershell(check.target)}).Status -eq 'Running') {{ 'active' }}"
+        return _STOPPED_SERVICES if check.kind == "no_new_failed_units" else check.target
     if check.kind == "unit":
         return f"systemctl is-active -- {quote_sh(check.target)}"
     return _FAILED_UNITS if check.kind == "no_new_failed_units" else check.target

@@ -6,9 +6,9 @@ import secrets
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
+from patchctl.deliver import send, send_windows
 from patchctl.deliver.cache import ArtefactError
 from patchctl.deliver.fetch import Fetcher
-from patchctl.deliver.send import list_staged, read_back, send_artefacts
 from patchctl.model.facts import Artefact
 from patchctl.model.plan import HostPlan, Plan
 from patchctl.model.text import one_line
@@ -33,9 +33,14 @@ class Staged:
 
 
 def artefacts_of(plan: Plan, host_plan: HostPlan) -> tuple[Artefact, ...]:
-    """Return the files a host needs. Raise RefusedError when the plan names none for a change."""
+    """Return the files a host needs; not what it fetches and verifies itself (Change.carrier).
+
+    Raise RefusedError when the plan names none for a change.
+    """
     found: dict[str, Artefact] = {}
     for change in host_plan.changes:
+        if change.carrier:
+            continue
         artefact = plan.artefacts.get(change.sha256)
         if artefact is None:
             raise RefusedError(
@@ -60,15 +65,16 @@ def stage_artefacts(
             raise AnswerLostError("answer-lost", f"staging was cut: {one_line(result.lost)}", "it goes on where it was")
         return result.stdout
 
+    way = send_windows if visit.shell == "powershell" else send
     nonce = secrets.token_hex(16)
     if "refetch" in adjustments:
-        run(f"rm -rf {directory}", None, 65536)
-    have = list_staged(run, directory, artefacts, nonce)
+        way.drop_staged(run, directory)
+    have = way.list_staged(run, directory, artefacts, nonce)
     if len(have) < len(artefacts) and "deliver-from-controller" not in adjustments:
         wanted = [artefact for artefact in artefacts if artefact.sha256 not in have]
         run(platform.download_script(wanted, directory), None, 4 * 1024 * 1024)
         # What the script says is a claim; the hashes are looked at again.
-        have = list_staged(run, directory, artefacts, nonce)
+        have = way.list_staged(run, directory, artefacts, nonce)
     missing: dict[str, ArtefactError] = {}
     not_kept: list[str] = []
     to_send: list[Artefact] = []
@@ -76,7 +82,7 @@ def stage_artefacts(
         try:
             if artefact.sha256 in have:
                 # Kept for later rings: by then the mirror may have moved on.
-                fetcher.fetch(artefact, lambda wanted: read_back(run, directory, wanted, nonce))
+                fetcher.fetch(artefact, lambda wanted: way.read_back(run, directory, wanted, nonce))
             else:
                 fetcher.fetch(artefact)
                 to_send.append(artefact)
@@ -85,7 +91,7 @@ def stage_artefacts(
                 not_kept.append(error.message)
             else:
                 missing[artefact.sha256] = error
-    errors = send_artefacts(run, directory, to_send, fetcher.cache, nonce)
+    errors = way.send_artefacts(run, directory, to_send, fetcher.cache, nonce)
     missing.update(errors)
     delivered = [artefact.sha256 for artefact in to_send if artefact.sha256 not in errors]
     return Staged(

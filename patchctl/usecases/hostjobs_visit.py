@@ -6,16 +6,16 @@ import secrets
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Protocol
 
+from patchctl.collect import runner, runner_windows
 from patchctl.collect.parse import parse_output
-from patchctl.collect.runner import Controller, Reply, Request, parse_reply, render
-from patchctl.collect.script import compile_script
+from patchctl.collect.runner import Controller, Reply, Request, parse_reply
 from patchctl.connect.contract import Command, Reach, Result, Session
 from patchctl.model.errors import HostError
 from patchctl.model.evidence import Evidence, Probe, Snapshot
 from patchctl.model.hosts import Host
 from patchctl.model.text import decode, one_line
 from patchctl.usecases.hostjobs_health import direct_reach
-from patchctl.usecases.scan import stretch
+from patchctl.usecases.scan import compile_probes, shell_of, stretch
 
 REQUEST_TIME = 180.0
 """Seconds for one question to the runner: it waits up to about 20 s for a lock, and slow disks sync slowly."""
@@ -48,11 +48,17 @@ class Visit:
     def ask(self, request: Request) -> Reply:
         """Put a question to the runner. Raise AnswerLostError when the answer is not whole, or HostError."""
         nonce = secrets.token_hex(16)
+        render = runner_windows.render if self.shell == "powershell" else runner.render
         result = self.run(render(request, self._controller, nonce), timeout=REQUEST_TIME)
         reply = parse_reply(result.stdout, nonce)
         if not reply.complete:
             raise AnswerLostError("answer-lost", f"no whole answer from the host: {_ending(result)}", "ask again")
         return reply
+
+    @property
+    def shell(self) -> str:
+        """The host's language: sh | powershell."""
+        return shell_of(self._session.host)
 
     @property
     def reach(self) -> Reach:
@@ -67,7 +73,7 @@ class Visit:
         nonce = secrets.token_hex(16)
         total = 60.0 + sum(probe.timeout for probe in probes)
         probes = stretch(probes, self._session.host)
-        result = self.run(compile_script(probes, nonce), timeout=total, cap=PROBE_CAP)
+        result = self.run(compile_probes(self.shell, probes, nonce), timeout=total, cap=PROBE_CAP)
         snapshot = parse_output(
             result.stdout, probes, nonce, host=self._session.host.name, taken_at=0.0, as_root=result.as_root,
             seconds=result.seconds, lost=result.lost,
@@ -81,7 +87,7 @@ class Visit:
     def run(
         self, script: str, *, stdin: Iterable[bytes] | None = None, timeout: float, cap: int = 4 * 1024 * 1024
     ) -> Result:
-        """Run sh text as root; the host may be silent for as long as it may take in all.
+        """Run text of the host's shell as root; the host may be silent for as long as it may take in all.
 
         `timeout`: seconds at a site without timeout_factor.
         """

@@ -27,6 +27,8 @@ from patchctl.model.selection import select_hosts
 from patchctl.model.units import format_duration
 from patchctl.patch.approvals import judge_update
 from patchctl.platforms.registry import platform_for, platform_named, read_os
+from patchctl.platforms.windows.offers import ORIGIN as OFFERED
+from patchctl.platforms.windows.offers import add_offers
 from patchctl.rollout.hostplan import Judge, Survey, choose_updates, list_unresolved
 from patchctl.rollout.membership import select_members
 from patchctl.rollout.plan import build_plan
@@ -101,6 +103,8 @@ def make_plan(
     else:
         surveys = _look(request, members, store if save else None, connections, clock, observer)
     now = clock.now()
+    if policy.offers:
+        surveys = _offer_packages(policy, surveys, store if save else None, now)
     surveys |= _recall_seen(request, surveys, store, now)
     judge = make_judge(policy, inventory, store.first_seen(), now)
     if connections is not None and not request.from_snapshots:
@@ -109,6 +113,20 @@ def make_plan(
         policy, inventory, surveys, judge, now=now, actor=request.actor, limit=request.limit,
         known_rollouts={row.rollout for row in store.rollouts()}, controllers=request.controllers,
     )  # fmt: skip
+
+
+def _offer_packages(
+    policy: Policy, surveys: Mapping[str, Survey], store: SnapshotStore | None, now: float
+) -> dict[str, Survey]:
+    """Return the surveys with the policy's own packages among the updates of hosts that they would change."""
+    found = dict(surveys)
+    for name, survey in surveys.items():
+        if isinstance(survey.facts, HostFacts):
+            facts = add_offers(survey.facts, policy.offers)
+            found[name] = replace(survey, facts=facts)
+            if store is not None and facts is not survey.facts:
+                store.note_updates(name, [u for u in facts.updates or () if u.origin == OFFERED], now)
+    return found
 
 
 def _recall_seen(

@@ -13,6 +13,7 @@ from patchctl.model.policy import Policy
 from patchctl.model.selection import select_hosts
 from patchctl.patch.approvals import decide_approval
 from patchctl.platforms import make_reader
+from patchctl.platforms.windows.offers import add_offers
 from patchctl.usecases.scan import ScannedHost, is_held_back, judge_status
 
 NEVER_SCANNED = {"code": "never-scanned", "message": "no snapshot of this host yet", "hint": "run patchctl scan"}
@@ -41,9 +42,10 @@ def list_updates(
     Packages that would be newly installed to satisfy them are not updates of this host; `plan` shows those.
     Without a policy every update that nothing holds back is `pending`.
     """
+    facts = scanned.facts if policy is None else add_offers(scanned.facts, policy.offers)
     return [
         _describe(scanned.host, update, first_seen, policy, inventory, now)
-        for update in scanned.facts.updates or ()
+        for update in facts.updates or ()
         if update.state != "new"
     ]
 

@@ -119,6 +119,13 @@ def test_texts_are_valid_and_quote_what_comes_from_outside(platform: Platform) -
     change = Change(evil, "all", "1", f"2{evil}")
     artefact = replace(ARTEFACT, package=evil, version=f"2{evil}", filename="x.deb", uri=f"http://127.0.0.1/{evil}")
     request = InstallRequest((change,), (artefact,), (evil,), f"/var/lib/{evil}")
+    if platform.shell == "powershell":
+        quoted = "x''; touch /tmp/owned; ''$(id)`id`"
+        for text in (platform.resolve_probe([change]).command, platform.fingerprint_probe([evil]).command):
+            assert quoted in text
+        with pytest.raises(UsageError, match="batch file"):  # nothing is quoted there: what is no plain word is refused
+            platform.install_script(request)
+        return
     texts = [
         platform.download_script([artefact], f"/var/lib/{evil}"), platform.install_script(request),
         platform.resolve_probe([change]).command, platform.fingerprint_probe([evil]).command,

@@ -139,7 +139,7 @@ def test_debian_and_windows_answer_one_script_each() -> None:
     assert items["deb"]["status"] == "ok"
     assert (items["deb"]["pending"], items["deb"]["security"], items["deb"]["held_back"]) == (10, 10, 8)
     assert items["win"]["os"]["family"] == "windows"
-    assert (items["win"]["pending"], items["win"]["security"]) == (1, 1)
+    assert (items["win"]["pending"], items["win"]["security"]) == (2, 1)
     assert (items["rpm"]["pending"], items["rpm"]["security"]) == (2, 1)
     assert items["rpm"]["reboot_required"] is True
 

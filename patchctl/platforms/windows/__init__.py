@@ -1,0 +1,61 @@
+"""Windows: Windows Update as SYSTEM task, and packages from files (.msi, .msu, .cab, .exe). Never run on Windows.
+
+What the texts rest on is named in each module; what was run instead of Windows in
+docs/explanation/what-was-never-run-for-real.md.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import ClassVar
+
+from patchctl.model.evidence import Probe, Snapshot
+from patchctl.model.facts import Artefact, HostFacts, OsRelease
+from patchctl.model.plan import Change
+from patchctl.model.rollout import Signature
+from patchctl.platforms.contract import InstallRequest
+from patchctl.platforms.windows import packages, probes, read
+from patchctl.platforms.windows.signatures import SIGNATURES
+
+read_os = read.read_os
+
+
+class Windows:
+    """platforms/contract.py for Windows. `install_script` is a batch file, all other texts are PowerShell."""
+
+    name = "windows"
+    shell = "powershell"
+    signatures: ClassVar[Sequence[Signature]] = SIGNATURES
+    adjustments: tuple[str, ...] = ()
+
+    def matches(self, os: OsRelease) -> bool:
+        return os.family == "windows"
+
+    def probes(self, refresh: str) -> Sequence[Probe]:
+        return probes.probes(refresh)
+
+    def read(self, snapshot: Snapshot) -> HostFacts:
+        return read.read_facts(snapshot)
+
+    def resolve_probe(self, changes: Sequence[Change], refresh: str = "auto") -> Probe:
+        # Windows updates bring what they need themselves: the answer to "what else" is that nothing else is changed.
+        return Probe("windows.resolve", packages.echo_text(changes), timeout=30)
+
+    def read_resolution(self, output: str) -> HostFacts:
+        return packages.read_resolution(output)
+
+    def fingerprint_probe(self, packages_: Sequence[str]) -> Probe:
+        return Probe("windows.fingerprint", packages.fingerprint_text(packages_), root=True, timeout=600)
+
+    def lock_probe(self) -> Probe | None:
+        # Windows Installer's own mutex says that somebody installs, never who.
+        return None
+
+    def download_script(self, artefacts: Sequence[Artefact], directory: str) -> str:
+        return packages.download_text(artefacts, directory)
+
+    def install_script(self, request: InstallRequest) -> str:
+        return packages.install_batch(request)
+
+
+PLATFORM = Windows()
