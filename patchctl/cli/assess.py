@@ -90,7 +90,7 @@ def command(
     if check:
         emit(_describe_check(fleet, baselines), output)
         return 0
-    order = _order(fleet, baselines, references, model)
+    order = _order(fleet, baselines, references, model, settings)
     with open_store(settings.state, writable=recorded is None) as store:
         names = [baseline.name for baseline in baselines]
         known = known_before(store.assessments, names) if fail_on == "new" else (set(), set())
@@ -103,11 +103,17 @@ def command(
     return code
 
 
-def _order(fleet: Fleet, baselines: Sequence[Baseline], references: Sequence[str], model: str) -> AssessmentOrder:
+def _order(
+    fleet: Fleet, baselines: Sequence[Baseline], references: Sequence[str], model: str, settings: Settings
+) -> AssessmentOrder:
     from patchctl.cli.actor import current_actor
+    from patchctl.documents.waivers import load_waivers
     from patchctl.usecases.assess import AssessmentOrder
+    from patchctl.usecases.waivers import waiver_members
 
-    return AssessmentOrder(fleet, baselines, references, model=model, actor=current_actor())
+    waivers = load_waivers(settings.baselines, settings.max_waiver)
+    members = waiver_members(waivers, fleet.inventory)
+    return AssessmentOrder(fleet, baselines, references, waivers, members, model, current_actor())
 
 
 def _visit(order: AssessmentOrder, settings: Settings, store: Store, observer: Observer) -> AssessmentResult:

@@ -43,12 +43,13 @@ COLUMNS = (
 def command(
     nets: tuple[str, ...], exclude: tuple[str, ...], ports: tuple[int, ...], rate: float, out: Path | None,
     no_names: bool, check: bool, inventory: tuple[str, ...], limit: str | None, output: str, quiet: bool, verbose: int,
-) -> None:  # fmt: skip
+) -> int:  # fmt: skip
     """Sweep networks for SSH and WinRM and compare with the inventory.
 
     Sends no credentials and trusts nothing it sees: host keys are shown as evidence only. Excluded addresses are
-    never touched, whatever network they are in.
+    never touched, whatever network they are in. Ctrl-C ends the sweep and shows what answered so far.
     """
+    from patchctl.cli.interrupts import catch_signals
     from patchctl.cli.progress import make_observer
     from patchctl.cli.visiting import settings_of
     from patchctl.discover.draft import draft_inventory
@@ -65,30 +66,33 @@ def command(
     scope = prepare_scope(request)
     if check:
         emit(_describe(scope), output)
-        return
+        return 0
     if out is not None and out.exists():
         raise click.UsageError(f"{out} exists already; name a new file with --out")
     known = load_inventory(settings.inventory)
     observer = make_observer(quiet, verbose)
     observer.started("discover", len(scope.addresses))
     try:
-        devices = discover(
-            request, known, known_hosts_files(settings.known_hosts),
-            on_seen=lambda s: observer.finished(s.address, "ok", ", ".join(x.kind for x in s.services)),
-            stop=lambda: False,
-        )
+        with catch_signals() as interrupt:
+            devices = discover(
+                request, known, known_hosts_files(settings.known_hosts),
+                on_seen=lambda s: observer.finished(s.address, "ok", ", ".join(x.kind for x in s.services)),
+                stop=interrupt.requested,
+            )
     finally:
         observer.ended()
+    whole = not interrupt.requested()
     if limit:
         from patchctl.model.selection import select_hosts
 
         chosen = set(select_hosts(known, limit))
         devices = tuple(d for d in devices if d.matched in chosen)
-    if not (quiet and all(d.state == "managed" for d in devices)):
-        emit(_document(devices), output)
+    if not (quiet and whole and all(d.state == "managed" for d in devices)):
+        emit(_document(devices, whole=whole), output)
     if out is not None:
         write_atomically(out, draft_inventory(devices, made_line(request)).encode(), mode=0o644)
         print(f"wrote {out}: review it, then move the hosts into your inventory", file=sys.stderr)
+    return interrupt.exit_code
 
 
 def _describe(scope: Scope) -> Document:
@@ -106,7 +110,7 @@ def _describe(scope: Scope) -> Document:
     return Document("patchctl/discover-check/1", data, [data], columns, footer=(told,))
 
 
-def _document(devices: tuple[Device, ...]) -> Document:
+def _document(devices: tuple[Device, ...], *, whole: bool) -> Document:
     from patchctl.model.codec import to_data
 
     items = [{**to_data(d), "matched": d.matched or None} for d in devices]
@@ -122,5 +126,7 @@ def _document(devices: tuple[Device, ...]) -> Document:
         for d in devices
     ]  # fmt: skip
     footer = ["  ".join(f"{state} {count}" for state, count in sorted(counts.items())) or "nothing answered"]
-    data = {"devices": items, "summary": counts}
+    if not whole:
+        footer.append("STOPPED before the end: addresses that are not listed may not have been asked")
+    data = {"devices": items, "summary": counts, "complete": whole}
     return Document("patchctl/discover/1", data, rows, COLUMNS, list_key="devices", footer=footer)

@@ -20,6 +20,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "validate": ("Start", "Check inventories, policies and baselines without touching anything"),
     "scan": ("Observe", "Collect the state of hosts into snapshots"),
     "assess": ("Observe", "Judge hosts by baselines: native, SCAP, Wazuh SCA"),
+    "baseline": ("Observe", "List baselines, show and explain their rules, run their own tests"),
     "updates": ("Observe", "List pending updates and whether they are approved"),
     "status": ("Observe", "What runs, what is due, what waits for approval, who is unseen"),
     "history": ("Observe", "What happened to one host"),

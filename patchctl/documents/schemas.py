@@ -16,9 +16,11 @@ from patchctl.documents.baseline_schema import BaselineFile
 from patchctl.documents.inventory_schema import InventoryFile
 from patchctl.documents.policy_schema import PolicyFile
 from patchctl.documents.settings_schema import SettingsFile
+from patchctl.documents.waiver_schema import WaiverFile
 
 SCHEMAS: dict[str, type[BaseModel]] = {
     "inventory": InventoryFile, "policy": PolicyFile, "baseline": BaselineFile, "settings": SettingsFile,
+    "waivers": WaiverFile,
 }
 
 

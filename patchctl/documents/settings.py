@@ -25,7 +25,7 @@ FILE_NAME: Final = "patchctl.yaml"
 SYSTEM_FOLDER: Final = Path("/etc/patchctl")
 DEFAULT_FORKS: Final = 50
 _PATHS: Final = ("known_hosts", "ssh_config", "reports", "policies", "baselines")
-KEYS: Final = ("inventory", "state", "forks", "timeout", *_PATHS, "smtp", "vault_password", "discovery")
+KEYS: Final = ("inventory", "state", "forks", "timeout", *_PATHS, "max_waiver", "smtp", "vault_password", "discovery")
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +54,8 @@ class Settings:
     timeout: float | None = None
     """Total seconds per visit; None = the host's own timeouts."""
     ssh_config: Path | None = None
+    max_waiver: float = 365 * 86400.0
+    """Seconds that a waiver may last at most."""
     smtp: str = "localhost"
     vault_password: SecretRef | None = None
     """Where the password of Ansible Vault files can be had."""
@@ -82,7 +84,7 @@ def load_settings(
     if problems is None and findings.problems:
         raise DocumentsError(findings.sorted())
     for key in KEYS:
-        if key == "discovery":  # what may be touched is said in a file that can be reviewed, not in a variable
+        if key in ("discovery", "max_waiver"):  # what may be touched or waived is said in a file that is reviewed
             continue
         variable = f"PATCHCTL_{key.upper()}"
         if env.get(variable):
@@ -184,7 +186,8 @@ def _settings(project: Path, chosen: Mapping[str, Any], origins: Mapping[str, st
         "state": f"sqlite:///{project / '.patchctl' / 'state.db'}",
         "known_hosts": project / ".patchctl" / "known_hosts",
         "reports": project / "reports", "policies": project / "policies", "baselines": project / "baselines",
-        "forks": DEFAULT_FORKS, "timeout": None, "ssh_config": None, "smtp": "localhost", "vault_password": None,
+        "forks": DEFAULT_FORKS, "timeout": None, "ssh_config": None, "max_waiver": 365 * 86400.0,
+        "smtp": "localhost", "vault_password": None,
         "discovery": Discovery(),
     }
     values: dict[str, Any] = {**default, **chosen}

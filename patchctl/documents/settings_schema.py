@@ -40,6 +40,7 @@ class SettingsFile(Strict):
     reports: Text | None = Field(default=None, description="folder of reports")
     policies: Text | None = None
     baselines: Text | None = None
+    max_waiver: Duration | None = Field(default=None, description="how long a waiver may last at most; 365d")
     smtp: Text | None = Field(default=None, description="mail server, host[:port]")
     vault_password: Secret | None = Field(default=None, description="where the Ansible Vault password can be had")
     discovery: DiscoverySection | None = None

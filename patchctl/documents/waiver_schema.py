@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
-from patchctl.documents.fields import Date, Name, Read, Strict, Text, fail, read_text
+from patchctl.documents.fields import Date, Read, Strict, Text, fail, read_text
 from patchctl.model.localtime import parse_zone
 
 _LOCAL = re.compile(r"(\d{4}-\d\d-\d\d[T ]\d\d:\d\d(?::\d\d)?) ([A-Za-z_]+(?:/[A-Za-z0-9_+-]+)*)")
@@ -37,7 +37,7 @@ class WaiverSection(Strict):
     """A finding that is accepted for a time."""
 
     rule: Text = Field(description="id of the rule")
-    baseline: Text = Field("", description="only of this baseline; left out = of any")
+    baseline: Text = Field(default="", description="only of this baseline; left out = of any")
     hosts: Text = Field(description="a pattern as for --limit; write all for all")
     reason: Text = Field(description="why, for whoever asks later")
     approver: Text = Field(description="who accepted it")
@@ -46,7 +46,6 @@ class WaiverSection(Strict):
 
 
 class WaiverFile(Strict):
-    """Waivers, and which file of them this is."""
+    """Findings that are accepted for a time."""
 
     waivers: list[WaiverSection]
-    name: Name = "waivers"

@@ -17,10 +17,12 @@ from patchctl.documents.policies import PolicyDocument, read_policy
 from patchctl.documents.settings import FILE_NAME, Settings
 from patchctl.documents.settings_schema import SettingsFile
 from patchctl.documents.source import Findings, Source
+from patchctl.documents.waivers import read_waivers, waiver_files
 from patchctl.model.errors import Problem
 from patchctl.model.hosts import Inventory
 from patchctl.usecases.content import check_baseline
 from patchctl.usecases.crosschecks import check_inventory, check_policies
+from patchctl.usecases.waivers import check_waivers
 
 
 @dataclass(frozen=True)
@@ -48,6 +50,7 @@ class _Plan:
     policies: list[Path] = field(default_factory=list)
     baselines: list[Path] = field(default_factory=list)
     settings: list[Path] = field(default_factory=list)
+    waivers: list[Path] = field(default_factory=list)
 
 
 def validate_project(
@@ -65,9 +68,9 @@ def validate_project(
             findings.add(problem)
     plan = _sort_paths(paths) if paths else _whole_project(settings)
     reader = InventoryReader(findings, run_scripts=False, base=base)
-    if not plan.inventories and plan.policies:
+    if not plan.inventories and (plan.policies or plan.waivers):
         plan.inventories = [path for path in settings.inventory if path.exists()]
-    files = [reader.name(path) for path in (*plan.settings, *plan.policies, *plan.baselines)]
+    files = [reader.name(path) for path in (*plan.settings, *plan.policies, *plan.baselines, *plan.waivers)]
     for path in plan.settings:
         source = read_source(path, reader.name(path), findings)
         document = parse_document(source, findings) if source else None
@@ -86,6 +89,8 @@ def validate_project(
         baseline = read_baseline(path, reader.name(path), findings)
         if baseline is not None:
             check_baseline(baseline, findings)
+    for path in plan.waivers:
+        check_waivers(read_waivers(path, reader.name(path), settings.max_waiver, findings), inventory, now, findings)
     if inventory is not None:
         check_inventory(inventory, now, findings)
         files += inventory.sources
@@ -119,6 +124,7 @@ def _whole_project(settings: Settings) -> _Plan:
     plan = _Plan(inventories=list(settings.inventory))
     plan.policies = yaml_files(settings.policies)
     plan.baselines = yaml_files(settings.baselines)
+    plan.waivers = waiver_files(settings.baselines)
     own = settings.project / FILE_NAME
     plan.settings = [own] if own.is_file() else []
     return plan
@@ -154,6 +160,7 @@ def _add_project(folder: Path, plan: _Plan) -> None:
     plan.inventories += [path for path in [folder / "inventories"] if path.is_dir()]
     plan.policies += yaml_files(folder / "policies")
     plan.baselines += yaml_files(folder / "baselines")
+    plan.waivers += waiver_files(folder / "baselines")
 
 
 def _place(path: Path, plan: _Plan) -> None:
@@ -166,6 +173,8 @@ def _place(path: Path, plan: _Plan) -> None:
         plan.policies.append(path)
     elif kind == "baseline" or (kind == "unknown" and path.parent.name == "baselines"):
         plan.baselines.append(path)
+    elif kind == "waivers" or (kind == "unknown" and path.parent.name == "waivers"):
+        plan.waivers.append(path)
     else:
         plan.inventories.append(path)
 
@@ -176,4 +185,4 @@ def _kind_of(path: Path) -> str:
     document = parse_document(source, quiet) if source else None
     if document is None or not isinstance(document.tree, Section):
         return "unknown"
-    return next((key for key in ("policy", "baseline") if key in document.tree), "inventory")
+    return next((key for key in ("policy", "baseline", "waivers") if key in document.tree), "inventory")

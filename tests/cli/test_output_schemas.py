@@ -66,5 +66,5 @@ def test_devices_in_every_state():
     ]
     devices = reconcile(seen, managed, ["192.0.2.9"], [22])
     assert {d.state for d in devices} == {"managed", "conflicting", "unmanaged", "stale"}
-    data = json.loads(render(discover_command._document(devices), "json"))
+    data = json.loads(render(discover_command._document(devices, whole=True), "json"))
     check("discover", {k: v for k, v in data.items() if k != "schema"})
