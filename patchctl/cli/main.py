@@ -21,6 +21,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "scan": ("Observe", "Collect the state of hosts into snapshots"),
     "assess": ("Observe", "Judge hosts by baselines: native, SCAP, Wazuh SCA"),
     "baseline": ("Observe", "List baselines, show and explain their rules, run their own tests"),
+    "drift": ("Observe", "What changed since the last assessment, a named state, or differs from peers"),
+    "snapshot": ("Observe", "Name the latest assessed state of hosts, to compare with later"),
     "updates": ("Observe", "List pending updates and whether they are approved"),
     "status": ("Observe", "What runs, what is due, what waits for approval, who is unseen"),
     "history": ("Observe", "What happened to one host"),

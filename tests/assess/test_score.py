@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from patchctl.assess.score import BAD, EARNED, IGNORED, MODELS, combine, compute_score
@@ -12,7 +12,7 @@ from patchctl.model.assessment import VERDICTS, Rule, Score
 ids = [f"r{n}" for n in range(6)]
 rules = st.lists(
     st.builds(
-        Rule, id=st.sampled_from(ids), title=st.just(""), weight=st.floats(0, 10),
+        Rule, id=st.sampled_from(ids), title=st.just(""), weight=st.sampled_from([0.0, 0.5, 1.0, 3.0, 10.0]),
         groups=st.sampled_from([(), ("a",), ("a", "b"), ("c",)]), group_weights=st.sampled_from([(), (2.0, 3.0)]),
     ),
     unique_by=lambda rule: rule.id,
@@ -25,6 +25,7 @@ def test_every_verdict_either_counts_or_does_not():
     assert not IGNORED & EARNED and not IGNORED & BAD and not EARNED & BAD
 
 
+@settings(deadline=None)
 @given(rules, verdicts, st.sampled_from(MODELS))
 def test_a_score_lies_between_0_and_100_and_nothing_counted_is_none(rules, verdicts, model):
     score = compute_score(rules, verdicts, model)
@@ -38,6 +39,7 @@ def test_a_score_lies_between_0_and_100_and_nothing_counted_is_none(rules, verdi
         assert score == 0.0
 
 
+@settings(deadline=None)
 @given(rules, verdicts, st.sampled_from(MODELS), st.sampled_from(sorted(BAD)), st.sampled_from(ids))
 def test_what_is_not_known_never_scores_better_than_a_pass(rules, verdicts, model, bad, rule):
     good = compute_score(rules, {**verdicts, rule: "PASS"}, model)
@@ -46,6 +48,7 @@ def test_what_is_not_known_never_scores_better_than_a_pass(rules, verdicts, mode
     assert good is None or worse <= good + 1e-9
 
 
+@settings(deadline=None)
 @given(rules, verdicts, st.sampled_from(MODELS))
 def test_a_rule_without_verdict_counts_as_unknown(rules, verdicts, model):
     whole = {**verdicts, "r0": "UNKNOWN"}
