@@ -57,6 +57,8 @@ RESULTS = (
               show_default=True, help="How scores are computed (XCCDF 1.2, section 7.3).")
 @click.option("--from-snapshot", "recorded", is_flag=False, flag_value="latest", default=None, metavar="[DATE|RUN|TAG]",
               help="Judge recorded snapshots: the latest, those of a day, a run or a tag; touch no host.")
+@click.option("--what-if", "instead", metavar="NAME|FILE[#PROFILE]",
+              help="Say which hosts would newly fail or pass by this baseline instead; recorded snapshots, no host.")
 @click.option("--check", is_flag=True, help="Tell which hosts would be visited and what would be asked; touch none.")
 @click.option("--fail-on", type=click.Choice(["any", "new", "never"]), default="any", show_default=True,
               help="Exit 3 for findings and 4 for hosts not reached: always, only if new since last time, never.")
@@ -67,8 +69,8 @@ RESULTS = (
 @quiet_options
 def command(
     references: tuple[str, ...], tailoring: Path | None, values: tuple[str, ...], model: str, recorded: str | None,
-    check: bool, fail_on: str, inventory: tuple[str, ...], limit: str | None, forks: int | None, timeout: float | None,
-    state: str | None, output: str, quiet: bool, verbose: int,
+    instead: str | None, check: bool, fail_on: str, inventory: tuple[str, ...], limit: str | None, forks: int | None,
+    timeout: float | None, state: str | None, output: str, quiet: bool, verbose: int,
 ) -> int:  # fmt: skip
     """Judge hosts by baselines; nothing on a host is changed.
 
@@ -90,6 +92,10 @@ def command(
     if check:
         emit(_describe_check(fleet, baselines), output)
         return 0
+    if instead is not None:
+        from patchctl.cli.what_if import tell_what_if
+
+        return tell_what_if(settings, fleet, baselines, instead, recorded or "latest", model, output, quiet=quiet)
     order = _order(fleet, baselines, references, model, settings)
     with open_store(settings.state, writable=recorded is None) as store:
         names = [baseline.name for baseline in baselines]
