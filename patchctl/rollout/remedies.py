@@ -71,6 +71,10 @@ CATALOGUE: dict[str, Remedy] = {
             "the lock is gone and every planned package is in the database",
         ),
         Remedy(
+            "rpm-rebuilddb", (Step("rpm-rebuilddb", "start", 5),),
+            "runs `rpm --rebuilddb` before the install", "rpm reads its whole database",
+        ),
+        Remedy(
             "refetch", (Step("refetch", "stage", 15), Step("deliver-from-controller", "stage", 60)),
             "drops what was downloaded and fetches it again, then sends it from the controller's cache",
             "every artefact has its planned SHA-256",

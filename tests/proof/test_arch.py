@@ -122,7 +122,7 @@ def test_an_install_script_that_fails_is_not_passed_over(project: Arch) -> None:
 
 
 def test_a_package_signed_by_a_stranger_is_refused(project: Arch) -> None:
-    check(project, "badkey", code="bad-signature", cls="repository", words="lab-badkey")
+    check(project, "badkey", code="keyring", cls="repository", words="keyring")
     assert pacman_changes(project.named("badkey")) == []
 
 

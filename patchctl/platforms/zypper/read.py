@@ -1,0 +1,160 @@
+"""Reads a snapshot of a SUSE host into HostFacts. What is missing stays None, with its reason."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+
+from patchctl.model.evidence import Snapshot
+from patchctl.model.facts import HostFacts, Package, RebootNeed
+from patchctl.model.text import one_line, strip_control
+from patchctl.model.units import format_duration
+from patchctl.model.versions import rpm
+from patchctl.platforms import linux
+from patchctl.platforms.sections import split_sections
+from patchctl.platforms.zypper.pending import describe_refresh, message, read_locks, read_pending
+
+MAX_AGE = 24 * 3600.0
+"""Repositories whose lists are older than this (seconds) say nothing about what is pending."""
+
+
+def read_host(snapshot: Snapshot) -> HostFacts:
+    """Return everything that the snapshot shows."""
+    facts = linux.read_common(snapshot)
+    unknown = dict(facts.unknown)
+    listed = snapshot.output("zypper.packages")
+    if not listed:
+        # An empty list means that rpm looked into the wrong database, never that nothing is installed.
+        unknown["packages"] = snapshot.reason("zypper.packages") or "rpm lists no packages"
+    else:
+        facts = replace(facts, packages=tuple(read_packages(listed)))
+    output = snapshot.output("zypper.pending")
+    if output is None:
+        unknown["held"] = snapshot.reason("zypper.pending")
+    else:
+        facts = replace(facts, held=read_locks(split_sections(output)))
+    audit = snapshot.output("zypper.audit")
+    if audit is None:
+        unknown["broken"] = snapshot.reason("zypper.audit")
+    else:
+        found = read_audit(audit)
+        facts = replace(facts, broken=found)
+        if found is None:
+            unknown["broken"] = "zypper could not verify the dependencies of what is installed"
+    facts, reason = _with_updates(facts, snapshot)
+    if reason:
+        unknown["updates"] = reason
+    if facts.metadata_age is None:
+        unknown["metadata_age"] = snapshot.reason("zypper.lists") or "no repository was ever refreshed"
+    reboot, reason = _reboot(facts, snapshot)
+    if reason:
+        unknown["reboot"] = reason
+    used = linux.read_init_files(snapshot.output("zypper.boot-files") or "")
+    if not used:
+        unknown["reboot_packages"] = snapshot.reason("zypper.boot-files") or "no package owns a file that init runs"
+    updaters = snapshot.output("zypper.updaters")
+    if updaters is None:
+        unknown["other_updaters"] = snapshot.reason("zypper.updaters")
+    return replace(
+        facts, reboot=reboot, reboot_packages=used or None, last_activity=_number(snapshot, "zypper.activity"),
+        other_updaters=None if updaters is None else tuple(one_line(x, 80) for x in updaters.splitlines() if x.strip()),
+        unknown=tuple(unknown.items()),
+    )  # fmt: skip
+
+
+def read_packages(text: str) -> list[Package]:
+    """Given zypper.packages, return what rpm has installed; its signing keys are no packages."""
+    found = []
+    for line in strip_control(text).splitlines():
+        parts = line.split("|")
+        if len(parts) == 4 and parts[0] != "gpg-pubkey":
+            found.append(Package(parts[0], parts[1], parts[2], parts[3]))
+    return found
+
+
+def read_audit(text: str) -> tuple[str, ...] | None:
+    """Return what is broken, () when nothing is; None when zypper could not say."""
+    sections = split_sections("@@ audit\n" + text)
+    rc = next((int(x[3:]) for x in sections.lines("audit") if re.fullmatch(r"rc \d+", x)), None)
+    problems = re.findall(r'<message type="error">(.*?)</message>', text, re.DOTALL)
+    problems += re.findall(r"<problem>\s*(.*?)\s*</problem>", text, re.DOTALL)
+    found = [one_line(message(x)) for x in problems]
+    if found or rc in (0, 100, 101, 102, 103):
+        summary = re.search(r'packages-to-change="(\d+)"', text)
+        if not found and summary and summary[1] != "0":
+            found.append(f"dependencies are not met: zypper verify would change {summary[1]} packages")
+        return tuple(found)
+    return None
+
+
+def _with_updates(facts: HostFacts, snapshot: Snapshot) -> tuple[HostFacts, str]:
+    """Return the facts with updates and the age of the lists, and why updates are unknown ("" = known)."""
+    ages = dict(x.partition(" ")[::2] for x in (snapshot.output("zypper.lists") or "").splitlines())
+    checked, now = ages.get("checked", "0"), ages.get("now", "0")
+    if checked.isdigit() and now.isdigit() and int(checked) > 0:
+        facts = replace(facts, metadata_age=max(0.0, float(int(now) - int(checked))))
+    output = snapshot.output("zypper.pending")
+    if output is None:
+        return facts, snapshot.reason("zypper.pending")
+    sections = split_sections(output)
+    problem = describe_refresh(sections)
+    if problem == "":
+        facts = replace(facts, metadata_age=0.0)
+    elif problem:
+        return facts, f"refreshing the repositories failed: {problem}"
+    states = sections.lines("indexes")
+    if not any(x.startswith("present ") for x in states) and not any(x.startswith("missing ") for x in states):
+        return facts, "no repository is enabled"
+    if missing := [x[8:] for x in states if x.startswith("missing ")]:
+        return facts, f"repository {one_line(missing[0], 80)} was never refreshed"
+    if facts.metadata_age is None:
+        return facts, "the age of the repositories' lists is unknown"
+    if facts.metadata_age > MAX_AGE:
+        age = format_duration(facts.metadata_age)
+        return facts, f"the repositories' lists are {age} old (limit 24h): use --refresh always"
+    for part in ("updates", "all", "patches"):
+        if sections.rc(part) not in (0, 100, 101):
+            return facts, message("\n".join(sections.lines(part))) or f"zypper could not list {part}"
+    if facts.packages is None:
+        return facts, "the installed packages are unknown"
+    transactional = (snapshot.output("zypper.transactional") or "").startswith("read-only-root")
+    if snapshot.output("zypper.transactional") is None:
+        return facts, f"zypper.transactional: {snapshot.reason('zypper.transactional')}"
+    found = read_pending(sections, transactional=transactional)
+    return replace(facts, updates=found.updates, artefacts=found.artefacts, removals=found.removals), ""
+
+
+def _reboot(facts: HostFacts, snapshot: Snapshot) -> tuple[RebootNeed, str]:
+    """Say whether a reboot is needed, and why; (unknown, reason) where a sign could not be read and none says yes."""
+    reasons: list[str] = []
+    lines = (snapshot.output("zypper.reboot") or "").splitlines()
+    answer = next((x.removeprefix("needs-rebooting ") for x in lines if x.startswith("needs-rebooting ")), "")
+    if answer == "102":
+        reasons.append("asked for by what was installed (zypper needs-rebooting)")
+    reasons += [f"{one_line(x[5:], 80)} is there" for x in lines if x.startswith("file ") and answer != "102"]
+    newest = newest_kernel(facts.kernel, [one_line(x[7:], 100) for x in lines if x.startswith("kernel ")])
+    if newest and newest != facts.kernel and not linux.is_container(snapshot):
+        reasons.append(f"kernel {newest} is installed, {facts.kernel} runs")
+    deleted = snapshot.output("linux.deleted-files")
+    if deleted is not None:
+        reasons += linux.unrestartable(deleted.splitlines())
+    if reasons:
+        return RebootNeed(True, tuple(reasons)), ""
+    for probe in ("zypper.reboot", "linux.deleted-files", "linux.uname", "linux.container"):
+        if snapshot.output(probe) is None:
+            return RebootNeed(None), f"{probe}: {snapshot.reason(probe)}"
+    if answer != "0":
+        return RebootNeed(None), "this zypper does not know needs-rebooting"
+    return RebootNeed(False), ""
+
+
+def newest_kernel(running: str, installed: list[str]) -> str:
+    """Return the newest installed kernel of the running one's flavour (default, preempt ...); "" where none is seen."""
+    flavour = running.rpartition("-")[2]
+    same = [name for name in installed if name.rpartition("-")[2] == flavour]
+    return max(same, key=rpm.sort_key) if same else ""
+
+
+def _number(snapshot: Snapshot, probe: str) -> float | None:
+    text = (snapshot.output(probe) or "").strip()
+    return float(text) if text.isdigit() else None

@@ -1,0 +1,140 @@
+"""zypper's own words: patches, packages, locks, the full upgrade, failures. The texts are those of zypper 1.14.42."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from patchctl.model.evidence import Evidence
+from patchctl.model.facts import Artefact, OsRelease
+from patchctl.model.plan import Change
+from patchctl.platforms import read_facts
+from patchctl.platforms.contract import InstallRequest
+from patchctl.platforms.sections import split_sections
+from patchctl.platforms.zypper import PLATFORM
+from patchctl.platforms.zypper.pending import REBOOT_MARK, describe_refresh, read_locks, read_patches, read_pending
+from patchctl.platforms.zypper.read import newest_kernel, read_audit, read_packages
+from patchctl.platforms.zypper.signatures import SIGNATURES
+from tests.platforms.cases import load_case
+
+SHA = "b" * 64
+
+
+def test_patches_give_security_cves_severity_and_reboots() -> None:
+    case = load_case("zypper", "patches-locks-plain")
+    sections = split_sections(case.snapshot.evidence["zypper.pending"].output)
+    patches = {p.name: p for p in read_patches(sections)}
+    assert patches["ALSA-2026:1003"].reboot
+    assert patches["ALSA-2026:1003"].cves == ("CVE-2026-10004",)
+    updates = {u.package: u for u in read_facts(case.snapshot).updates or ()}
+    kernel = updates["kernel-core"]
+    assert (kernel.security, kernel.severity, kernel.advisories) == (True, "important", ("ALSA-2026:1003",))
+    assert kernel.origin == f"lab-updates, ALSA-2026:1003 {REBOOT_MARK}"
+    assert updates["lab-config"].security is False, "a patch about something else"
+    assert updates["lab-plain"].security is None, "its repository has no patches: unknown, never no"
+    assert read_locks(sections) == ("lab-native",)
+
+
+def test_a_read_only_root_keeps_everything_back() -> None:
+    case = load_case("zypper", "patches-locks-plain")
+    found = Evidence("zypper.transactional", "ok", "read-only-root\n", 0)
+    facts = read_facts(replace(case.snapshot, evidence={**case.snapshot.evidence, "zypper.transactional": found}))
+    assert {u.state for u in facts.updates or ()} == {"held", "kept-back"}
+    assert facts.artefacts == ()
+
+
+def test_a_plan_that_fails_keeps_everything_back_with_the_reason() -> None:
+    case = load_case("zypper", "patches-locks-plain")
+    output = case.snapshot.evidence["zypper.pending"].output
+    start, end = output.index("@@ plan"), output.index("@@ files")
+    text = '@@ plan\n<message type="error">Problem: nothing provides x</message>\nrc 4\n'
+    found = read_pending(split_sections(output[:start] + text + output[end:]))
+    assert {u.state for u in found.updates} == {"held", "kept-back"}
+    assert "nothing provides x" in found.updates[0].reason
+    assert found.artefacts == ()
+
+
+def test_a_resolution_has_what_is_pulled_in_and_removed() -> None:
+    text = (
+        '@@ repos\n<repo alias="r" enabled="1">\n<url>http://m.example/r/</url>\n</repo>\n@@ plan\n<to-install>\n'
+        '<solvable type="package" name="x" edition="2-1" arch="noarch"/>\n</to-install>\n<to-remove>\n'
+        '<solvable type="package" name="gone" edition="1-1" arch="noarch"/>\n</to-remove>\nrc 0\n'
+        f"@@ files\nx|0:2-1|noarch|{SHA}|10|noarch/x-2-1.noarch.rpm|r\n"
+        f"evil|0:2-1|noarch|{SHA}|10|../../etc/x.rpm|r\nbad|0:1-1|noarch|{SHA}|1|a b.rpm|r\n"
+    )
+    found = PLATFORM.read_resolution(text)
+    assert [(u.package, u.candidate) for u in found.updates or ()] == [("x", "0:2-1")]
+    assert found.removals == ("gone",)
+    assert [(a.filename, a.uri) for a in found.artefacts] == [
+        ("x-2-1.noarch.rpm", "http://m.example/r/noarch/x-2-1.noarch.rpm")]
+
+
+@given(st.text(max_size=400))
+def test_no_text_breaks_the_readers(text: str) -> None:
+    names = ("refresh", "repos", "indexes", "locks", "patches", "members", "updates", "all", "plan", "files")
+    sections = split_sections("".join(f"@@ {name}\n{text}\n" for name in names))
+    read_pending(sections)
+    describe_refresh(sections)
+    read_audit(text)
+    read_packages(text)
+
+
+@pytest.mark.parametrize(
+    ("line", "name", "names"),
+    [
+        ("patchctl: lock-held /run/zypp.pid 4711 packagekitd", "zypper-lock-held", "packagekitd[4711]"),
+        ("System management is locked by the application with pid 77 (zypper).", "zypper-lock-held", "zypper[77]"),
+        (("lab-badkey-2.0-1.el9.noarch (Plain RPM files cache): Signature verification failed "
+         "[4-Signatures public key is not available]"), "bad-signature", "lab-badkey-2.0-1.el9.noarch"),
+        ("error: %prein(lab-broken-2.0-1.el9.noarch) scriptlet failed, exit status 1", "maintainer-script-failed",
+         "lab-broken-2.0-1"),
+        ("warning: %post(lab-broken-post-2.0-1.el9.noarch) scriptlet failed, exit status 1",
+         "maintainer-script-failed", "post script"),
+        ("Problem: nothing provides lab-extra >= 2.0 needed by lab-dependency-2.0-1.el9.noarch", "unmet-dependencies",
+         "lab-extra"),
+        ("patchctl: unplanned-removal lab-victim", "unplanned-change", "lab-victim"),
+        ("patchctl: transactional", "transactional-system", "transactional-update"),
+        ("Repository 'Lab base' is invalid.", "repository-down", "Lab base"),
+        ("error: unpacking of archive failed: cpio: write failed - No space left on device", "no-space", ""),
+        ("patchctl: zypper-exit 8", "zypper-failed", "8"),
+        ("patchctl: zypper-exit 102", "", ""),
+        ("patchctl: zypper-exit 0", "", ""),
+        ("(1/1) Installing: lab-service-2.0-1.el9.noarch [.......done]", "", ""),
+    ],
+)  # fmt: skip
+def test_failures_are_recognised_and_name_the_culprit(line: str, name: str, names: str) -> None:
+    for signature in SIGNATURES:
+        if match := re.search(signature.pattern, line):
+            values = {k: v or "" for k, v in match.groupdict().items()}
+            assert signature.name == name
+            assert names in signature.message.format(**values)
+            return
+    assert name == ""
+
+
+def test_the_install_verifies_signatures_and_takes_only_the_given_files() -> None:
+    change = Change("x", "noarch", "0:1-1", "0:2-1", origin=f"updates, SUSE-1 {REBOOT_MARK}")
+    file = Artefact("x", "0:2-1", "noarch", SHA, 10, "x-2-1.noarch.rpm", "http://m.example/x")
+    text = PLATFORM.install_script(InstallRequest((change,), (file,), (), "/x"))
+    assert "no-gpg-checks" not in text
+    assert "allow-unsigned" not in text
+    assert "/run/reboot-needed" in text
+    plain = replace(change, origin="updates")
+    assert "/run/reboot-needed" not in PLATFORM.install_script(InstallRequest((plain,), (file,), (), "/x"))
+    with pytest.raises(ValueError, match="dpkg"):
+        PLATFORM.install_script(InstallRequest((change,), (file,), (), "/x", ("dpkg-configure-a",)))
+
+
+def test_kernels_count_by_version_and_flavour() -> None:
+    kernels = ["5.14.21-150500.55.7-default", "5.14.21-150500.55.12-default", "6.1.0-1-preempt"]
+    assert newest_kernel("5.14.21-150500.55.7-default", kernels) == "5.14.21-150500.55.12-default"
+    assert newest_kernel("5.14.21-150500.55.7-rt", kernels) == ""
+
+
+def test_which_systems_are_meant() -> None:
+    for name, family in (("opensuse-leap", "suse"), ("sles", "suse"), ("debian", "debian")):
+        assert PLATFORM.matches(OsRelease(name, "15.6", family)) == (family == "suse")
