@@ -1,0 +1,97 @@
+"""What check types ask of Windows hosts, as PowerShell whose output is frames (frames.py), and their common judge.
+
+Never run on Windows; every text is parsed by a PowerShell grammar (tests/windows).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+
+from patchctl.assess.checks.contract import (
+    Answer,
+    Answers,
+    Args,
+    Batch,
+    CheckType,
+    Flaw,
+    Question,
+    Unreadable,
+)
+from patchctl.assess.matching import expectation_flaws, fits, wanted
+from patchctl.model.assessment import Item
+from patchctl.model.text import quote_powershell
+
+# Tell-Frame QUESTION { lines } frames what the block gives; nothing = it is not there; what it throws = not readable.
+_PRELUDE = r"""
+$ErrorActionPreference = 'Stop'
+function Tell-Frame([string]$question, [scriptblock]$block) {
+  "@@ $question"
+  try {
+    $said = @(& $block)
+    if ($said.Count -eq 0) { '@- not there' }
+    foreach ($line in $said) { foreach ($part in ("$line" -split "`r?`n")) { "=$part" } }
+  } catch [System.Management.Automation.ItemNotFoundException] { '@- not there' }
+  catch { "@! $(("$_" -replace '\s+', ' ').Trim())" }
+}
+"""
+
+
+def _script(body: str) -> Callable[[Sequence[str]], str]:
+    def script(questions: Sequence[str]) -> str:
+        asked = ", ".join(map(quote_powershell, questions))
+        return f"{_PRELUDE}$asked = @({asked})\n{body}\n'@.'\n"
+
+    return script
+
+
+def each(block: str) -> Callable[[Sequence[str]], str]:
+    """Return the script of a batch that answers each question $q by a block."""
+    return _script(f"foreach ($q in $asked) {{ Tell-Frame $q {{ {block} }} }}")
+
+
+def once(block: str) -> Callable[[Sequence[str]], str]:
+    """Return the script of a batch whose only question is `all`."""
+    return _script(f"Tell-Frame 'all' {{ {block} }}")
+
+
+def powershell(name: str, script: Callable[[Sequence[str]], str]) -> Batch:
+    return Batch(name, script, root=True, timeout=120, powershell=True)
+
+
+class WindowsValue(CheckType):
+    """Base of check types that judge one value, without regard to upper and lower case, as Windows does."""
+
+    shell = "powershell"
+
+    def question(self, args: Args) -> Question:
+        """Return what is asked."""
+        raise NotImplementedError
+
+    def value(self, args: Args, answer: Answer) -> str | None:
+        """Return the value in the answer, None = not set. Raise Unreadable."""
+        return None if answer.missing else "\n".join(answer.lines)
+
+    def place(self, args: Args) -> str:
+        """Return where the value stands, in words."""
+        return self.question(args).text
+
+    def flaws(self, args: Args) -> Iterable[Flaw]:
+        yield from expectation_flaws(args)
+
+    def questions(self, args: Args) -> Sequence[Question]:
+        return [self.question(args)]
+
+    def judge(self, args: Args, host: Answers) -> Sequence[Item]:
+        asked = self.question(args)
+        value = self.value(args, host.get(asked.batch, asked.text))
+        shown = "not set" if value is None else value
+        return [Item(self.place(args), wanted(args), shown, fits(args, value, ignore_case=True))]
+
+
+def properties(answer: Answer) -> dict[str, str]:
+    """Read `Name=value` lines; names in lower case. Raise Unreadable when there are none."""
+    found = {name.strip().lower(): value.strip() for name, sep, value in (line.partition("=") for line in answer.lines)
+             if sep}  # fmt: skip
+    if not found:
+        raise Unreadable("the answer holds no values")
+    return found

@@ -1,0 +1,81 @@
+"""baselines/windows-server.yaml and its check types: each rule passes and fails, each text is PowerShell."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from patchctl.assess.asking.frames import read_frames
+from patchctl.assess.checks.contract import Answer, CheckType, Unreadable
+from patchctl.assess.checks.registry import all_checks
+from patchctl.model.assessment import FAIL, PASS, UNKNOWN
+from patchctl.usecases.baseline_cases import run_cases
+from tests.windows.test_texts import errors
+
+BASELINE = Path(__file__).parents[2] / "baselines" / "windows-server.yaml"
+CHECKS = [pytest.param(check, id=name) for name, check in all_checks().items() if name.startswith("windows_")]
+
+
+def test_every_rule_has_a_passing_and_a_failing_case() -> None:
+    results, without = run_cases(BASELINE)
+    assert without == []
+    assert [r for r in results if not r.right] == []
+    cases = Counter((r.rule, r.expected) for r in results)
+    rules = {r.rule for r in results}
+    assert len(rules) >= 60
+    assert all(cases[rule, verdict] for rule in rules for verdict in (PASS, FAIL))
+
+
+def example(check: CheckType) -> dict[str, Any]:
+    """Return the example's arguments as a baseline's reader would hand them over."""
+    kinds = {a.name: a.kind for a in check.arguments}
+    found = yaml.load(check.example, yaml.BaseLoader)
+    return {name: value == "true" if kinds[name] == "flag" else int(value) if kinds[name] == "whole" else value
+            for name, value in found.items()}  # fmt: skip
+
+
+@pytest.mark.parametrize("check", CHECKS)
+def test_a_check_types_example_is_right_and_its_text_is_powershell(check: CheckType) -> None:
+    args = example(check)
+    assert list(check.flaws(args)) == []
+    assert check.shell == "powershell"
+    for question in check.questions(args):
+        assert question.batch.powershell
+        assert list(errors(question.batch.script([question.text, "it's"]))) == []
+        assert "'it''s'" in question.batch.script([question.text, "it's"])
+
+
+class Hosts:
+    """One answer for everything; None = nothing came."""
+
+    def __init__(self, answer: Answer | None) -> None:
+        self.answer = answer
+
+    def get(self, batch: object, text: str = "all") -> Answer:
+        if self.answer is None:
+            raise Unreadable("cut off here")
+        return self.answer
+
+
+@pytest.mark.parametrize("check", CHECKS)
+def test_what_cannot_be_read_is_never_a_pass(check: CheckType) -> None:
+    args = example(check)
+    with pytest.raises(Unreadable):
+        check.judge(args, Hosts(None))
+    try:
+        items = check.judge(args, Hosts(Answer("garbage without any value\n")))
+    except Unreadable:
+        return
+    assert all(item.ok is not True for item in items), UNKNOWN
+
+
+def test_frames_of_powershell_are_read_with_their_reasons() -> None:
+    text = "@@ a!b\n=5\n@@ a!c\n@- not there\n@@ a!d\n@! Requested registry access is not allowed.\n@.\n"
+    found = read_frames(text)
+    assert found["a!b"] == Answer("5\n", None)
+    assert found["a!c"] == Answer("not there", None, missing=True)
+    assert found["a!d"] == "Requested registry access is not allowed."
