@@ -32,7 +32,7 @@ REQUEST = InstallRequest((CHANGE,), (ARTEFACT,), (), "/var/lib/patchctl/runs/x")
 
 
 def test_the_platforms_are_found_and_named() -> None:
-    assert {p.name for p in all_platforms()} >= {"apt", "dnf", "pacman", "windows", "zypper"}
+    assert {p.name for p in all_platforms()} >= {"apk", "apt", "dnf", "pacman", "windows", "zypper"}
     assert platform_named("apt").name == "apt"
     with pytest.raises(UsageError, match="no platform 'portage'"):
         platform_named("portage")
