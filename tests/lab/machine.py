@@ -33,6 +33,9 @@ PACKAGES = {  # what lab and tests use: Debian package -> a program it brings, b
     "systemd-container": "systemd-nspawn",
     "tcsh": "tcsh",
     "util-linux": "nsenter",
+    "wine": "wine",
+    "wine64": "wine",
+    "wixl": "wixl",
 }
 SUITE = "bookworm"
 NSPAWN = ("systemd-nspawn", "--quiet", "--register=no", "--keep-unit", "--resolv-conf=copy-host")

@@ -232,17 +232,3 @@ def test_a_search_that_fails_makes_everything_unknown_and_says_why(rig: Rig) -> 
     assert (facts.updates, facts.packages, facts.held) == (None, None, None)
     assert facts.why_unknown("updates") == "the update server's or the proxy's name does not resolve (0x8024402C)"
     assert rig.job("verify", data={"health_before": []}).error.code == "packages-unknown"  # type: ignore[union-attr]
-
-
-@pytest.mark.timeout(300)
-def test_five_hosts_within_one_rollout(
-    tmp_path: Path, windows_hosts: Callable[[int], list[WindowsHost]], msi: dict[str, Path]
-) -> None:
-    names = [f"win{n}" for n in range(1, 6)]
-    rig = Rig(tmp_path, dict(zip(names, windows_hosts(5), strict=True)), msi["2.0.0"])
-    for kind in ("preflight", "stage", "start"):
-        assert {rig.job(kind, name).result for name in names} <= {"ok", "started"}, kind
-    for name in names:
-        assert rig.poll_until_over(name).data["rc"] == 0
-        assert rig.job("verify", name, data={"health_before": []}).result == "ok"
-        assert "DisplayVersion    REG_SZ    2.0.0" in rig.hosts[name]._programs()
