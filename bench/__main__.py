@@ -66,7 +66,7 @@ def show(title: str, rows: Sequence[Row]) -> None:
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
-    every = ("start", "inventory", "plan", "scan", "peers")
+    every = ("start", "inventory", "plan", "assess", "scan", "peers")
     parser.add_argument("only", nargs="*", metavar="WHAT", help=f"some of: {', '.join(every)}; default all")
     parser.add_argument("--hosts", type=int, default=50)
     parser.add_argument("--rounds", type=int, default=3, help="runs of each, in turn; medians are shown")
@@ -79,15 +79,16 @@ def main() -> int:
     try:
         if "start" in wanted:
             results["start"] = start_up()
-        for name in ("inventory", "plan"):
+        for name, count in (("inventory", 5000), ("plan", 5000), ("assess", 1000)):
             if name in wanted:
-                results[name] = script(f"{name}_5000")
+                results[name] = script(f"{name}_{count}")
         if on_hosts := [name for name in ("scan", "peers") if name in wanted]:
             results |= fleet_rows(args.hosts, args.rounds, on_hosts)
     except (MeasureError, LabError) as error:
         say(f"bench: {error}")
         return 1
     titles = {"start": "Start", "inventory": "5,000 hosts: inventory", "plan": "5,000 hosts: plan",
+              "assess": "1,000 recorded hosts by 250 rules",
               "scan": f"Scan of {args.hosts} lab hosts", "peers": f"Pending updates of {args.hosts} lab hosts"}
     for name, rows in results.items():
         show(titles[name], rows)
