@@ -99,7 +99,10 @@ def measure(url: str, path: str, count: int) -> None:
     verdicts = count_all(result.hosts)
     code = exit_code(result, "any")
     cpu = time.process_time() - cpu
-    assert sum(verdicts.values()) == count * len(rules()) and verdicts["PASS"] and verdicts["FAIL"] and code == 3
+    assert sum(verdicts.values()) == count * len(rules())
+    assert verdicts["PASS"] > 0
+    assert verdicts["FAIL"] > 0
+    assert code == 3
     rss = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1000
     print(json.dumps({"hosts": count, "rules": len(rules()), "verdicts": verdicts, "cpu_seconds": round(cpu, 2),
                       "rss_mb": round(rss)}))
@@ -128,7 +131,7 @@ def main() -> int:
     print(f"load average {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores; ms of CPU a host: "
           + ", ".join(f"{ms:.2f}" for ms in each))
     good = last["cpu_seconds"] < LIMIT_SECONDS and last["rss_mb"] * 1e6 < LIMIT_BYTES and each[-1] < 1.5 * each[0]
-    print(f"{'ok' if good else 'TOO MUCH'}: limit {LIMIT_SECONDS:g} s of CPU, {LIMIT_BYTES / 1e6:g} MB, 1.5 times a host")
+    print(f"{'ok' if good else 'TOO MUCH'}: {LIMIT_SECONDS:g} s of CPU, {LIMIT_BYTES / 1e6:g} MB, 1.5 times a host")
     return 0 if good else 1
 
 
