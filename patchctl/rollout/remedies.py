@@ -71,8 +71,17 @@ CATALOGUE: dict[str, Remedy] = {
             "the lock is gone and every planned package is in the database",
         ),
         Remedy(
+            "rpm-remove-duplicates", (Step("rpm-remove-duplicates", "start", 5),),
+            "removes the older of two versions that a cut transaction left side by side",
+            "no package is there twice any more",
+        ),
+        Remedy(
             "rpm-rebuilddb", (Step("rpm-rebuilddb", "start", 5),),
-            "runs `rpm --rebuilddb` before the install", "rpm reads its whole database",
+            "builds the indexes of the rpm database anew", "rpm lists the installed packages again",
+        ),
+        Remedy(
+            "dnf-clean", (Step("dnf-clean", "start", 5),),
+            "empties dnf's own cache of packages", "there is more free space than before",
         ),
         Remedy(
             "refetch", (Step("refetch", "stage", 15), Step("deliver-from-controller", "stage", 60)),

@@ -1,0 +1,200 @@
+"""Reads what dnf or yum would do: updates with advisories, artefacts, removals, and how old what they know is."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from patchctl.model.facts import Artefact, Package, Update
+from patchctl.model.text import one_line, strip_control
+from patchctl.model.versions import rpm
+
+_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._+-]{0,200}")
+_VERSION = re.compile(r"(?:[0-9]+:)?[A-Za-z0-9._+~^]+-[A-Za-z0-9._+~^]+")
+_ARCH = re.compile(r"[a-z0-9_]{1,20}")
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+_STATES = ("upgradable", "new", "held", "kept-back")
+_ROW = re.compile(r"(\S+)\.([a-z0-9_]+)\s+((?:\d+:)?[^\s:]+-[^\s-]+)\s+(\S+)")
+_ADVISORY = re.compile(r"(\S+)\s+(?:(\w+)/)?(Sec\.|security|bugfix|enhancement|newpackage|unknown|unspecified)\b")
+_NEVRA = re.compile(r"(.+)-((?:\d+:)?[^-]+-[^-]+)\.([^.\s]+)")
+_SEVERITIES = ("critical", "important", "moderate", "low")
+_MULTIPLE = re.compile(r"kernel(-(core|modules|modules-core|modules-extra|devel|uek|uek-core|rt|rt-core))?")
+
+
+@dataclass(frozen=True, slots=True)
+class Pending:
+    """What one question gave. `error` = why the updates are unknown; "" = they are known."""
+
+    updates: tuple[Update, ...] = ()
+    artefacts: tuple[Artefact, ...] = ()
+    removals: tuple[str, ...] = ()
+    age: float | None = None
+    """Seconds since the oldest repository was checked."""
+    refreshed: bool = False
+    error: str = ""
+    reboots: tuple[str, ...] = ()
+    """Packages whose advisory asks for a reboot."""
+
+
+def read_pending(text: str, packages: Sequence[Package] = ()) -> Pending:
+    """Read the output of dnf.pending or dnf.resolve."""
+    lines = strip_control(text).splitlines()
+    if any(line.startswith("tool ") for line in lines):
+        return _read_plain(lines, packages)
+    rows = [line.split("|") for line in lines]
+    errors = [line[3:] for line in lines if line.startswith("E: ") and line[3:].strip()]
+    failed = next((row[1] for row in rows if row[0] == "refresh" and len(row) > 1 and row[1] != "ok"), "")
+    if failed:
+        return Pending(error=f"refreshing the metadata failed: {one_line(failed, 300)}")
+    if errors or "end" not in lines:
+        return Pending(error=one_line(errors[0], 300) if errors else "dnf ended without a word")
+    whys = {tuple(row[1:4]): one_line(row[4], 400) for row in rows if row[0] == "why" and len(row) == 5}
+    changes = [row for row in rows if row[0] == "change" and len(row) == 15 and _valid(row)]
+    if len(changes) != sum(row[0] == "change" for row in rows):
+        return Pending(error="dnf named a package in a way that cannot be used")
+    updates = tuple(_update(row, whys) for row in changes)
+    ages = [int(row[2]) for row in rows if row[0] == "repo" and len(row) == 4 and row[2].isdigit()]
+    artefacts = tuple(_artefact(row) for row in changes if _SHA256.fullmatch(row[8]))
+    removed = (row[1] for row in rows if row[0] == "removed" and len(row) == 5 and row[4] != "installonly")
+    return Pending(
+        tuple(sorted(updates, key=lambda u: (u.package, u.arch))), artefacts,
+        tuple(sorted({one_line(name, 200) for name in removed})), float(max(ages)) if ages else None,
+        any(row[:2] == ["refresh", "ok"] for row in rows), "",
+        tuple(sorted({row[2] for row in changes if row[13] == "reboot" and row[1] in ("upgradable", "new")})),
+    )  # fmt: skip
+
+
+def file_name(package: str, version: str, arch: str) -> str:
+    """Return the base name of an artefact, made of checked parts: without the epoch, a caret as %5e."""
+    return f"{package}-{version.rpartition(':')[2]}.{arch}.rpm".replace("^", "%5e")
+
+
+def _valid(row: Sequence[str]) -> bool:
+    return bool(
+        row[1] in _STATES and _NAME.fullmatch(row[2]) and _ARCH.fullmatch(row[3])
+        and (not row[4] or _VERSION.fullmatch(row[4])) and _VERSION.fullmatch(row[5]) and row[7].isdigit()
+    )  # fmt: skip
+
+
+def _update(row: Sequence[str], whys: Mapping[tuple[str, ...], str]) -> Update:
+    _, state, name, arch, old, new, repository, _, _, security, severity, advisories, cves, _, _ = row
+    return Update(
+        name, arch, old, new, one_line(repository, 120), {"yes": True, "no": False}.get(security), state,
+        whys.get((name, arch, new), ""), tuple(_words(advisories)), tuple(_words(cves)),
+        severity if severity in _SEVERITIES else "",
+    )  # fmt: skip
+
+
+def _words(text: str) -> Iterator[str]:
+    return (one_line(word, 60) for word in text.split(",") if word)
+
+
+def _artefact(row: Sequence[str]) -> Artefact:
+    name, arch, version = row[2], row[3], row[5]
+    return Artefact(
+        name, version, arch, row[8], int(row[7]), file_name(name, version, arch), one_line(row[14], 2000),
+        one_line(row[6], 120),
+    )  # fmt: skip
+
+
+def _read_plain(lines: Sequence[str], packages: Sequence[Package]) -> Pending:
+    """Read check-update and the list of advisories of dnf 5 or yum. Files and hashes are not known from them."""
+    rc = next((line[3:] for line in lines if line.startswith("rc ")), "")
+    ages = [int(line[4:]) for line in lines if re.fullmatch(r"age \d+", line)]
+    if rc not in ("0", "100"):
+        silent = f"check-update ended with {rc or 'nothing'}"
+        error = next((line[3:] for line in lines if line.startswith("E: ")), silent)
+        return Pending(error=one_line(error, 300))
+    if not ages:
+        return Pending(error="no metadata: no repository is enabled, or none was ever refreshed")
+    installed = newest_installed(packages)
+    advisories = list(read_advisories([line[9:] for line in lines if line.startswith("advisory ")]))
+    found: list[Update] = []
+    for name, arch, version, repository in read_check_update([x[5:] for x in lines if x.startswith("list ")]):
+        old = installed.get((name, arch)) or installed.get((name, "noarch"), "")
+        mine = [
+            a for a in advisories if a[3:5] == (name, arch) and rpm.compare(a[5], version) <= 0
+            and (not old or rpm.compare(a[5], old) > 0)
+        ]  # fmt: skip
+        worst = min((s for _, s, security, *_ in mine if security), key=_rank, default="")
+        security = any(a[2] for a in mine) if advisories else None
+        found.append(Update(name, arch, old, version, repository, security, advisories=tuple(
+            dict.fromkeys(a[0] for a in mine)), severity=worst))
+    return Pending(tuple(sorted(found, key=lambda u: (u.package, u.arch))), age=float(max(ages)))
+
+
+def read_check_update(lines: Sequence[str]) -> Iterator[tuple[str, str, str, str]]:
+    """Given `check-update` of dnf 4, dnf 5 or yum, yield (name, arch, version, repository).
+
+    What follows `Obsoleting Packages` names what is replaced, not what is updated. yum breaks long rows in two or
+    three lines.
+    """
+    words: list[str] = []
+    for line in lines:
+        if re.match(r"Obsoleting [Pp]ackages", line):
+            break
+        if not line.strip():
+            words = []
+            continue
+        words = [*words, *line.split()] if line[:1].isspace() and words else line.split()
+        match = _ROW.fullmatch(" ".join(words))
+        if match:
+            yield match[1], match[2], match[3].removeprefix("0:"), one_line(match[4], 120)
+            words = []
+
+
+def read_advisories(lines: Sequence[str]) -> Iterator[tuple[str, str, bool, str, str, str]]:
+    """Given `updateinfo list` (dnf 4, yum) or `advisory list` (dnf 5), yield (id, severity, security, name, arch,
+    version).
+    """
+    for line in lines:
+        match = _ADVISORY.match(line.strip())
+        nevra = next((m for word in line.split()[2:] if (m := _NEVRA.fullmatch(word))), None)
+        if match and nevra:
+            severity = (match[2] or "").lower()
+            if not severity and len(line.split()) > 3 and line.split()[2].lower() in _SEVERITIES:
+                severity = line.split()[2].lower()  # dnf 5 has it in a column of its own
+            security = match[3] in ("Sec.", "security")
+            known = severity if severity in _SEVERITIES else ""
+            yield match[1], known, security, nevra[1], nevra[3], nevra[2].removeprefix("0:")
+
+
+def newest_installed(packages: Sequence[Package]) -> dict[tuple[str, str], str]:
+    """Return the newest version of each (name, arch)."""
+    found: dict[tuple[str, str], str] = {}
+    for package in packages:
+        key = (package.name, package.arch)
+        if key not in found or rpm.compare(package.version, found[key]) > 0:
+            found[key] = package.version
+    return found
+
+
+def read_packages(text: str) -> tuple[tuple[Package, ...], tuple[str, ...], float | None]:
+    """Given dnf.packages, return (packages, what is there twice and must not be, time of the last change)."""
+    packages: list[Package] = []
+    seen: dict[tuple[str, str], list[str]] = {}
+    latest = 0
+    for line in strip_control(text).splitlines():
+        parts = line.split("|")
+        if len(parts) != 6 or parts[0] == "gpg-pubkey":
+            continue
+        name, version, arch, source, installed, multiple = parts
+        packages.append(Package(name, version, arch, _source_name(source)))
+        latest = max(latest, int(installed) if installed.isdigit() else 0)
+        if not multiple and not _MULTIPLE.fullmatch(name):
+            seen.setdefault((name, arch), []).append(version)
+    twice = tuple(
+        one_line(f"{name}.{arch} is installed as {' and '.join(sorted(versions, key=rpm.sort_key))}", 300)
+        for (name, arch), versions in sorted(seen.items()) if len(versions) > 1
+    )
+    return tuple(packages), twice, float(latest) if latest else None
+
+
+def _source_name(text: str) -> str:
+    match = re.fullmatch(r"(.+)-[^-]+-[^-]+\.(?:no)?src\.rpm", text)
+    return match[1] if match else ""
+
+
+def _rank(severity: str) -> int:
+    return _SEVERITIES.index(severity) if severity in _SEVERITIES else len(_SEVERITIES)

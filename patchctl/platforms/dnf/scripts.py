@@ -1,0 +1,171 @@
+"""The texts that change a host with dnf 4: fetch artefacts, install exactly them. Run by the host's runner."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from patchctl.model.facts import Artefact
+from patchctl.model.plan import Change
+from patchctl.model.text import quote_sh
+from patchctl.model.versions import rpm
+from patchctl.platforms.contract import InstallRequest
+from patchctl.platforms.dnf.probes import python_prologue
+
+_QUIET = """
+export LC_ALL=C LANGUAGE=C TERM=dumb PAGER=cat SYSTEMD_PAGER=cat
+umask 022
+"""
+
+# dnf locks with files that hold its process id, rpm with an fcntl lock that /proc/locks shows by inode.
+_LOCKS = r"""
+pc_holder() {
+  for pc_lock in /var/lib/dnf/rpmdb_lock.pid /var/run/yum.pid; do
+    pc_pid=; { read -r pc_pid <"$pc_lock"; } 2>/dev/null
+    case $pc_pid in ''|*[!0-9]*) continue ;; esac
+    [ -d "/proc/$pc_pid" ] || continue
+    echo "$pc_lock $pc_pid $(tr ' ' _ <"/proc/$pc_pid/comm" 2>/dev/null || echo gone)"
+    return 0
+  done
+  for pc_lock in "$(rpm --eval '%_dbpath' 2>/dev/null)/.rpm.lock" /var/lib/rpm/.rpm.lock; do
+    pc_inode=$(stat -c %i "$pc_lock" 2>/dev/null) || continue
+    pc_pid=$(awk -v i="$pc_inode" '
+      $2 != "->" && $5 > 0 { n = split($6, w, ":"); if (w[n] == i) { print $5; exit } }' /proc/locks)
+    [ -n "$pc_pid" ] || continue
+    echo "$pc_lock $pc_pid $(tr ' ' _ <"/proc/$pc_pid/comm" 2>/dev/null || echo gone)"
+    return 0
+  done
+  return 1
+}
+pc_wait_for_lock() {
+  pc_waited=0
+  while pc_held=$(pc_holder); do
+    if [ "$pc_waited" -ge "$1" ]; then echo "patchctl: lock-held $pc_held"; return 1; fi
+    [ "$pc_waited" -gt 0 ] || echo "patchctl: waiting for lock $pc_held"
+    sleep 1; pc_waited=$((pc_waited + 1))
+  done
+}
+"""
+
+LOCK_COMMAND = f"""{_LOCKS}
+if pc_held=$(pc_holder); then echo "rpm ${{pc_held#* }}"; fi"""
+"""Prints `rpm PID COMMAND` when another process holds dnf's, yum's or rpm's lock now."""
+
+# Every package that is there in two versions though it may not (a transaction was cut): `KEEP|OLD...`, by install time.
+_TWICE = (
+    "rpm -qa --qf '%{INSTALLTIME}|%{NAME}.%{ARCH}|%{NAME}-%{VERSION}-%{RELEASE}.%{ARCH}|[%{PROVIDENAME},]\\n' | "
+    "grep -v -E '^[0-9]+\\|(gpg-pubkey|kernel)|installonlypkg\\(|multiversion\\(' | sort -t '|' -k1,1n | "
+    "awk -F'|' '$2 in last { print last[$2] } { last[$2] = $3 }'"
+)
+
+ADJUSTMENTS = {
+    "rpm-remove-duplicates": (
+        f"for pc_old in $({_TWICE}); do rpm -e --nodeps \"$pc_old\" </dev/null || echo 'patchctl: failed'; done"
+    ),
+    "rpm-rebuilddb": "rpm --rebuilddb </dev/null || echo 'patchctl: failed'",
+    "dnf-clean": "dnf -q clean packages </dev/null || echo 'patchctl: failed'",
+}
+"""What may be done once before a new attempt, by the names that the failure signatures propose."""
+
+
+def download_script(artefacts: Sequence[Artefact], directory: str) -> str:
+    """Return a script that fetches the artefacts with the host's own dnf (its proxies, keys and credentials).
+
+    Prints `have SHA256` or `miss SHA256 reason` for each; whatever does not have the promised hash is thrown away.
+    """
+    words = " ".join(
+        f"{a.sha256} {quote_sh(a.filename)} {quote_sh(f'{a.package}-{a.version}.{a.arch}')}" for a in artefacts
+    )
+    told = "".join(f"pc_tell {a.sha256} {quote_sh(a.filename)}\n" for a in artefacts)
+    return f"""{_QUIET}
+mkdir -p {quote_sh(directory)} && cd {quote_sh(directory)} || exit 1
+pc_here=$PWD
+{python_prologue()}
+pc_tell() {{
+  if [ -f "$2" ] && [ "$(sha256sum <"$2" | cut -d ' ' -f 1)" = "$1" ]; then echo "have $1"; return; fi
+  rm -f "$2" "$2.part"
+  pc_why=$(sed -n -e "s/^miss $1 //p" "$pc_work/got" 2>/dev/null | head -n 1 | cut -c 1-200)
+  pc_all=$(sed -n -e 's/^E: //p' "$pc_work/got" "$pc_work/said" 2>/dev/null | head -n 1 | cut -c 1-200)
+  echo "miss $1 ${{pc_why:-${{pc_all:-no source of this host gave it}}}}"
+}}
+[ -z "$pc_python" ] || pc_dnf download "$pc_here" "$pc_work" {words} >"$pc_work/got"
+{told}exit 0
+"""
+
+
+def install_script(request: InstallRequest) -> str:
+    """Return the runner's payload: install exactly the files in the spool, their signatures verified, nothing else.
+
+    Prints `patchctl: step NAME`, and for people and the diagnosis `patchctl: conffile PATH` (a changed configuration
+    file was kept), `patchctl: lock-held PATH PID COMMAND`, `patchctl: unplanned ...`, `patchctl: scriptlet NAME`,
+    `patchctl: duplicate NAME`. Exits as dnf did, but with 1 where dnf calls a failed %post a success.
+    Raise ValueError for an adjustment that is not known, or a change without its artefact.
+    """
+    files = {(a.package, a.version, a.arch): a for a in request.artefacts}
+    loose = {(a.package, a.version): a for a in request.artefacts}
+    chosen: list[Artefact] = []
+    for change in request.changes:
+        found = files.get((change.package, change.to_version, change.arch))
+        artefact = found or loose.get((change.package, change.to_version))
+        if artefact is None:
+            raise ValueError(f"no artefact for {change.package} {change.to_version}")
+        chosen.append(artefact)
+    for name in request.adjustments:
+        if name not in ADJUSTMENTS:
+            raise ValueError(f"unknown adjustment {name!r}")
+    adjust = "".join(f"echo 'patchctl: step adjust-{name}'\n{ADJUSTMENTS[name]}\n" for name in request.adjustments)
+    sums = "".join(f"{a.sha256}  {a.filename}\n" for a in chosen)
+    words = " ".join(quote_sh(f"./{a.filename}") for a in chosen)
+    plain = " ".join(quote_sh(a.filename) for a in chosen)
+    planned = " ".join(quote_sh(f"{c.package}|{c.arch}|{c.to_version}") for c in request.changes)
+    removals = " ".join(quote_sh(name) for name in request.removals)
+    verb = "downgrade" if request.changes and all(_is_downgrade(c) for c in request.changes) else "install"
+    wait = max(1, request.lock_timeout)
+    return f"""{_QUIET}{_LOCKS}
+cd {quote_sh(request.directory)} || exit 1
+pc_here=$PWD
+: >started
+{adjust}echo 'patchctl: step lock'
+pc_wait_for_lock {wait} || exit 200
+echo 'patchctl: step check'
+sha256sum --quiet -c - <<'patchctl-sums' || {{ echo 'patchctl: hash-mismatch'; exit 1; }}
+{sums}patchctl-sums
+# rpm itself must vouch for every file: a signature, by a key that this host trusts.
+for pc_file in {words}; do
+  pc_said=$(rpm -Kv "$pc_file" 2>&1)
+  case $pc_said in
+  *BAD*|*NOT\\ OK*) echo "patchctl: bad-signature $pc_file"; printf '%s\\n' "$pc_said"; exit 1 ;;
+  *ignature*NOKEY*|*'MISSING KEYS'*) echo "patchctl: unknown-key $pc_file"; printf '%s\\n' "$pc_said"; exit 1 ;;
+  *[Ss]ignature*OK*) ;;
+  *) echo "patchctl: unsigned $pc_file"; exit 1 ;;
+  esac
+done
+{python_prologue()}
+[ -n "$pc_python" ] || {{ echo 'patchctl: unsupported dnf 5 and yum hosts are not changed yet'; exit 1; }}
+if pc_dnf check "$pc_here" "$pc_work" {plain} >"$pc_work/would"; then :; else
+  sed -n 's/^E: /Error: /p' "$pc_work/would" "$pc_work/said"; echo 'patchctl: check-failed'; exit 1
+fi
+pc_strange=$(awk -F'|' '
+  BEGIN {{ for (i = 1; i < ARGC; i++) if (ARGV[i] != "-") {{
+    if (index(ARGV[i], "|")) want[ARGV[i]] = 1; else gone[ARGV[i]] = 1; ARGV[i] = "" }} }}
+  $1 == "change" && !($3 "|" $4 "|" $6 in want) {{ print "change " $3 "-" $6 "." $4 }}
+  $1 == "removed" && $5 != "installonly" && !($2 in gone) {{ print "removal " $2 }}
+' {planned} {removals} - <"$pc_work/would" | head -n 5 | tr '\\n' ' ')
+[ -z "$pc_strange" ] || {{ echo "patchctl: unplanned $pc_strange"; exit 1; }}
+echo 'patchctl: step install'
+{{ dnf -y --disablerepo='*' --setopt=localpkg_gpgcheck=1 --setopt=gpgcheck=1 --setopt=install_weak_deps=0 \\
+  --setopt=clean_requirements_on_remove=0 --setopt=exit_on_lock=1 {verb} {words} </dev/null 2>&1
+  echo $? >"$pc_work/rc"; }} | tee "$pc_work/output"
+pc_rc=1; {{ read -r pc_rc <"$pc_work/rc"; }} 2>/dev/null
+echo 'patchctl: step after'
+[ "$pc_rc" != 200 ] || {{ pc_held=$(pc_holder) && echo "patchctl: lock-held $pc_held"; }}
+pc_bad=$(sed -n 's/^.*%\\(pre\\|post\\|prein\\|postin\\|posttrans\\)(\\([^)]*\\)) scriptlet failed.*/\\1 \\2/p' \\
+  "$pc_work/output" | sort -u)
+[ -z "$pc_bad" ] || {{ printf '%s\\n' "$pc_bad" | sed 's/^/patchctl: scriptlet /'; [ "$pc_rc" != 0 ] || pc_rc=1; }}
+{_TWICE} | sed 's/^/patchctl: duplicate /'
+find /etc -name '*.rpmnew' -cnewer started 2>/dev/null | sed -e 's/^/patchctl: conffile /' -e 's/\\.rpmnew$//'
+exit "$pc_rc"
+"""
+
+
+def _is_downgrade(change: Change) -> bool:
+    return bool(change.from_version) and rpm.compare(change.from_version, change.to_version) > 0
