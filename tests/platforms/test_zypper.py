@@ -17,7 +17,7 @@ from patchctl.platforms.contract import InstallRequest
 from patchctl.platforms.sections import split_sections
 from patchctl.platforms.zypper import PLATFORM
 from patchctl.platforms.zypper.pending import REBOOT_MARK, describe_refresh, read_locks, read_patches, read_pending
-from patchctl.platforms.zypper.read import newest_kernel, read_audit, read_packages
+from patchctl.platforms.zypper.read import newest_kernel, read_audit, read_packages, read_twice
 from patchctl.platforms.zypper.signatures import SIGNATURES
 from tests.platforms.cases import load_case
 
@@ -138,3 +138,11 @@ def test_kernels_count_by_version_and_flavour() -> None:
 def test_which_systems_are_meant() -> None:
     for name, family in (("opensuse-leap", "suse"), ("sles", "suse"), ("debian", "debian")):
         assert PLATFORM.matches(OsRelease(name, "15.6", family)) == (family == "suse")
+
+
+def test_two_versions_of_a_package_are_a_sign_of_an_install_that_was_cut_off() -> None:
+    listed = "x|0:1-1|noarch|x\nx|0:2-1|noarch|x\nkernel-default|0:5-1|x86_64|k\nkernel-default|0:6-1|x86_64|k\n"
+    assert read_twice(read_packages(listed)) == ("x is installed in two versions: an install was cut off",)
+    assert read_audit('<install-summary packages-to-change="1">\nrc 0\n') == (
+        "dependencies are not met: zypper verify would change 1 packages",)
+    assert read_audit("something else\nrc 4\n") is None

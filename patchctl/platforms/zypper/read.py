@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import replace
 
 from patchctl.model.evidence import Snapshot
@@ -38,6 +40,8 @@ def read_host(snapshot: Snapshot) -> HostFacts:
         unknown["broken"] = snapshot.reason("zypper.audit")
     else:
         found = read_audit(audit)
+        if found is not None and facts.packages is not None:
+            found = (*found, *read_twice(facts.packages))
         facts = replace(facts, broken=found)
         if found is None:
             unknown["broken"] = "zypper could not verify the dependencies of what is installed"
@@ -85,6 +89,13 @@ def read_audit(text: str) -> tuple[str, ...] | None:
             found.append(f"dependencies are not met: zypper verify would change {summary[1]} packages")
         return tuple(found)
     return None
+
+
+def read_twice(packages: Sequence[Package]) -> tuple[str, ...]:
+    """Return the packages that an install which was cut off has left in two versions. Kernels are kept side by side."""
+    count = Counter((p.name, p.arch) for p in packages if not p.name.startswith("kernel-"))
+    twice = sorted(name for (name, _), number in count.items() if number > 1)
+    return tuple(f"{one_line(name, 100)} is installed in two versions: an install was cut off" for name in twice)
 
 
 def _with_updates(facts: HostFacts, snapshot: Snapshot) -> tuple[HostFacts, str]:
