@@ -204,7 +204,7 @@ class LabHost:
     def exec_argv(self, command: str, *arguments: str) -> list[str]:
         """Return the command line that runs sh text as root in the host without ssh."""
         environment = ["env", "-i", "HOME=/root", "LANG=C.UTF-8", f"PATH={PATH}"]
-        return ["nsenter", "-t", str(self._init()), "-m", "-u", "-i", "-p", "--", *environment,
+        return ["nsenter", "-t", str(self._init()), "-m", "-u", "-i", "-p", "-r", "--", *environment,
                 "sh", "-c", command, "sh", *arguments]
 
     def exec(self, command: str, *arguments: str, check: bool = True, timeout: float = 120) -> str:
