@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import random
 import shutil
 import subprocess
+import tempfile
 
 import pytest
 from debian.debian_support import NativeVersion
@@ -77,3 +79,28 @@ def test_rpm_order(older: str, newer: str) -> None:
 )
 def test_rpm_equals(a: str, b: str) -> None:
     assert rpm.compare(a, b) == 0 == rpm.compare(b, a)
+
+
+@pytest.mark.skipif(not shutil.which("rpm"), reason="no rpm here")
+def test_rpm_order_is_that_of_rpm_itself() -> None:
+    """10,000 pairs of versions and of releases, compared by the rpm of this machine in one run."""
+    dice = random.Random(20261125)
+    alphabet = "0123456789019abzAB..~^_+"
+    texts = ["".join(dice.choice(alphabet) for _ in range(dice.randint(1, 8))) for _ in range(20_000)]
+    pairs = list(zip(texts[::2], texts[1::2], strict=True))
+    for index in range(0, len(pairs), 3):  # near misses: a change at the end, or none
+        one = pairs[index][0]
+        pairs[index] = (one, one + dice.choice(["", ".", "~", "^", "a", "0", ".0", "~1", "^1", "_"]))
+    rows = "".join(f'print(rpm.vercmp("{a}","{b}").."\\n")' for a, b in pairs)
+    # By file: an argument of that length is refused.
+    with tempfile.NamedTemporaryFile("w", suffix=".lua") as script:
+        script.write(rows)
+        script.flush()
+        said = subprocess.run(
+            ["rpm", "--eval", f'%{{lua: dofile("{script.name}")}}'], capture_output=True, text=True, timeout=120,
+        )
+    answers = said.stdout.split()
+    assert len(answers) == len(pairs), said.stderr[:300]
+    wrong = [(a, b, int(real), rpm.compare_part(a, b)) for (a, b), real in zip(pairs, answers, strict=True)
+             if int(real) != rpm.compare_part(a, b)]
+    assert not wrong, (len(wrong), wrong[:10])

@@ -1,0 +1,160 @@
+"""dnf's, yum's and rpm's own words: listings, advisories, holds, failures. Each excerpt names its public source."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from patchctl.model.facts import Package
+from patchctl.platforms.dnf.pending import (
+    file_name,
+    read_advisories,
+    read_check_update,
+    read_packages,
+    read_pending,
+)
+from patchctl.platforms.dnf.program import PROGRAM
+from patchctl.platforms.dnf.read import read_check, read_holds, read_updaters
+from patchctl.platforms.dnf.signatures import SIGNATURES
+
+# RHEL 7, yum 3.4.3: github.com/HariSekhon/Nagios-Plugins, issue 176.
+YUM = """\
+NetworkManager-config-server.noarch   1:1.8.0-11.el7_4       rhel-7-server-rpms
+grub2.x86_64                          1:2.02-0.65.el7_4.2    rhel-7-server-rpms
+iptables.x86_64                       1.4.21-18.2.el7_4      rhel-7-server-rpms
+"""
+# EL 6: github.com/matteocorti/check_updates, pull request 12.
+OBSOLETING = """\
+Obsoleting Packages
+mpich.i686                                                         3.1-4.el6                                 base
+    mpich2.x86_64                                                  1.2.1-2.3.el6                             @base
+"""
+
+
+def test_yum_lists_what_is_pending_and_not_what_is_replaced() -> None:
+    assert list(read_check_update((YUM + OBSOLETING).splitlines())) == [
+        ("NetworkManager-config-server", "noarch", "1:1.8.0-11.el7_4", "rhel-7-server-rpms"),
+        ("grub2", "x86_64", "1:2.02-0.65.el7_4.2", "rhel-7-server-rpms"),
+        ("iptables", "x86_64", "1.4.21-18.2.el7_4", "rhel-7-server-rpms"),
+    ]
+
+
+def test_yum_breaks_long_rows() -> None:
+    rows = ["a-package-with-a-rather-long-name.x86_64", "       1.0-1.el7", "       updates", "b.noarch 2-1.el7 base"]
+    assert [row[0] for row in read_check_update(rows)] == ["a-package-with-a-rather-long-name", "b"]
+
+
+@pytest.mark.parametrize(
+    ("line", "found"),
+    [
+        # RHEL 9, dnf 4: a list of updateinfo on a public page.
+        ("RHSA-2023:0752 Moderate/Sec.  grub2-tools-1:2.06-46.el9_1.3.x86_64",
+         ("RHSA-2023:0752", "moderate", True, "grub2-tools", "x86_64", "1:2.06-46.el9_1.3")),
+        ("RHSA-2023:0334 Important/Sec. kernel-core-5.14.0-162.12.1.el9_1.x86_64",
+         ("RHSA-2023:0334", "important", True, "kernel-core", "x86_64", "5.14.0-162.12.1.el9_1")),
+        # Amazon Linux 2023: its user guide, kernel live patching.
+        ("ALAS2LIVEPATCH-2021-123   important/Sec. kernel-livepatch-6.1.12-17.42-1.0-4.amzn2023.x86_64",
+         ("ALAS2LIVEPATCH-2021-123", "important", True, "kernel-livepatch-6.1.12-17.42", "x86_64",
+          "1.0-4.amzn2023")),
+        # dnf 5: the columns of dnf5-advisory(8), name, type, severity, package, issued.
+        ("FEDORA-2026-0123456789 security   Important bash-0:5.2.37-1.fc42.x86_64 2026-01-02 03:04:05",
+         ("FEDORA-2026-0123456789", "important", True, "bash", "x86_64", "5.2.37-1.fc42")),
+        ("FEDORA-2026-0123456789 bugfix     None      bash-5.2.37-1.fc42.x86_64 2026-01-02 03:04:05",
+         ("FEDORA-2026-0123456789", "", False, "bash", "x86_64", "5.2.37-1.fc42")),
+    ],
+)  # fmt: skip
+def test_advisories_of_every_tool(line: str, found: tuple[object, ...]) -> None:
+    assert list(read_advisories([line])) == [found]
+
+
+def plain(advisories: str = "") -> str:
+    rows = "".join(f"list {line}\n" for line in YUM.splitlines())
+    return f"tool yum\n{rows}rc 100\n{advisories}age 60\n"
+
+
+def test_no_advisories_at_all_is_unknown_never_no() -> None:
+    packages = [Package("iptables", "1.4.21-18.el7", "x86_64")]
+    silent = {u.package: u.security for u in read_pending(plain(), packages).updates}
+    assert set(silent.values()) == {None}
+    told = "advisory RHSA-2017:1 Important/Sec. iptables-1.4.21-18.2.el7_4.x86_64\n"
+    known = {u.package: u.security for u in read_pending(plain(told), packages).updates}
+    assert (known["iptables"], known["grub2"]) == (True, False)
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("", "without a word"), ("repo|a|1|none\n", "without a word"), ("E: no\nend\n", "no"),
+        ("refresh|Cannot download repomd.xml\nE: Cannot\nend\n", "refreshing the metadata failed"),
+        ("tool yum\nE: broken\nrc 1\n", "broken"), ("tool yum\nrc 0\n", "no metadata"),
+        ("change|upgradable|../x|noarch|1-1|2-1|r|1|" + "a" * 64 + "|no|||||http://x/x.rpm\nend\n", "cannot be used"),
+    ],
+)
+def test_what_is_not_whole_is_unknown(text: str, why: str) -> None:
+    found = read_pending(text)
+    assert found.updates == ()
+    assert why in found.error
+
+
+@given(st.text(max_size=300))
+def test_no_text_breaks_the_readers(text: str) -> None:
+    for start in ("", "tool dnf\nlist ", "change|", "end\n"):
+        read_pending(start + text)
+    read_packages(text)
+    read_check(text)
+    read_holds(text)
+    read_updaters(text)
+
+
+def test_two_versions_side_by_side_are_broken_but_not_of_a_kernel() -> None:
+    twins = "a|1-1|noarch|a-1-1.src.rpm|5|\na|2-1|noarch|a-2-1.src.rpm|9|\n"
+    kernels = "kernel-core|1-1|x86_64|k|1|multiple\nkernel-core|2-1|x86_64|k|2|multiple\n"
+    rows = f"{twins}{kernels}gpg-pubkey|x-1|(none)|(none)|1|\n"
+    packages, twice, latest = read_packages(rows)
+    assert (len(packages), twice, latest) == (4, ("a.noarch is installed as 1-1 and 2-1",), 9.0)
+
+
+def test_holds_and_updaters() -> None:
+    text = "lock # Added\nlock kernel-0:5.14.0-1.el9.*\nexclude /etc/dnf/dnf.conf:excludepkgs=php*, httpd\n"
+    assert read_holds(text) == (
+        "kernel-0:5.14.0-1.el9.*", "php* (excluded in /etc/dnf/dnf.conf)", "httpd (excluded in /etc/dnf/dnf.conf)")
+    on = "unit dnf-automatic.timer\nconfig /etc/dnf/automatic.conf yes\nunit packagekit.service\n"
+    assert read_updaters(on) == ("dnf-automatic", "packagekit")
+    assert read_updaters(on.replace("yes", "no")) == ("packagekit",)
+
+
+def test_file_names_are_safe() -> None:
+    assert file_name("a", "1:2.0^git1-1.el9", "noarch") == "a-2.0%5egit1-1.el9.noarch.rpm"
+
+
+def test_the_program_is_python() -> None:
+    compile(PROGRAM, "program", "exec")
+
+
+@pytest.mark.parametrize(
+    ("line", "name", "names"),
+    [
+        ("patchctl: lock-held /var/lib/dnf/rpmdb_lock.pid 4711 packagekitd", "rpm-lock-held", "packagekitd[4711]"),
+        ("Waiting for process with pid 812 to finish.", "rpm-lock-held", "812"),
+        ("Package lab-unsigned-2.0-1.el9.noarch.rpm is not signed", "unsigned-package", "lab-unsigned"),
+        ("repomd.xml GPG signature verification error: Bad GPG signature", "bad-signature", ""),
+        ("Error: Failed to download metadata for repo 'lab-base': Cannot download repomd.xml", "repository-down",
+         "lab-base"),
+        ("error: %prein(lab-broken-2.0-1.el9.noarch) scriptlet failed, exit status 1", "scriptlet-failed",
+         "lab-broken"),
+        ("  - At least 5MB more space needed on the / filesystem.", "no-space", "/"),
+        ("error: rpmdb: BDB0113 Thread/process 1/2 failed: DB_RUNRECOVERY", "rpm-database-corrupt", ""),
+        ("patchctl: duplicate lab-half-1.0-1.el9.noarch", "rpm-interrupted", "lab-half"),
+        ("Complete!", "", ""),
+    ],
+)  # fmt: skip
+def test_failures_are_recognised_and_name_the_culprit(line: str, name: str, names: str) -> None:
+    for signature in SIGNATURES:
+        if match := re.search(signature.pattern, line):
+            assert signature.name == name
+            assert names in signature.message.format(**{k: v or "" for k, v in match.groupdict().items()})
+            return
+    assert name == ""
