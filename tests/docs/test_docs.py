@@ -14,11 +14,13 @@ import click
 import pytest
 
 from patchctl.cli.main import main
+from patchctl.documents.baselines import read_baseline
 from patchctl.documents.inventories import load_inventory
 from patchctl.documents.loader import load_document
 from patchctl.documents.policies import load_policy
 from patchctl.documents.settings import load_settings
 from patchctl.documents.source import Findings
+from patchctl.usecases.content import check_baseline, read_content
 from patchctl.usecases.hostjobs import _CODES
 from tests.docs import commands
 from tests.docs.codes import find_codes
@@ -151,6 +153,13 @@ def test_yaml_examples_load(block: Block, tmp_path: Path) -> None:
         if kind == "policy-part":
             path.write_text("policy: example\n" + block.text)
         load_policy(path)
+    elif kind == "baseline":
+        read_content(path)
+        findings = Findings()
+        found = read_baseline(path, block.place, findings)
+        assert found
+        check_baseline(found, findings)
+        assert not findings.problems
     elif kind == "settings":
         load_settings({}, tmp_path, {"HOME": str(tmp_path)})
     else:  # fragments: at least the strict loader takes them

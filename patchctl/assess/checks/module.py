@@ -51,15 +51,15 @@ class Module(CheckType):
                        "missing-argument")
 
     def questions(self, args: Args) -> Sequence[Question]:
-        found = [Question(MODULES, "loaded"), Question(MODULES, "builtin")]
+        found = [Question(MODULES, part) for part in ("loaded", "builtin") if part != "loaded" or "loaded" in args]
         return found + ([Question(READ, path) for path in FILES] if "loadable" in args else [])
 
     def judge(self, args: Args, host: Answers) -> Sequence[Item]:
         name, items = args["name"].replace("-", "_"), []
         builtin = name in {m.replace("-", "_") for m in host.get(MODULES, "builtin").lines
                            if not host.get(MODULES, "builtin").missing}
-        loaded = name in host.get(MODULES, "loaded").lines
         if "loaded" in args:
+            loaded = name in host.get(MODULES, "loaded").lines
             items.append(Item("/proc/modules", "loaded" if args["loaded"] else "not loaded",
                               "built into the kernel" if builtin else "loaded" if loaded else "not loaded",
                               (loaded or builtin) is args["loaded"]))

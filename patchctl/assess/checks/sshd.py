@@ -60,7 +60,9 @@ class Sshd(CheckType):
     def more(self, args: Args, host: Answers) -> Sequence[Question]:
         if not args.get("match_blocks", True):
             return ()
-        return [Question(READ, path) for path in _files(host)[2]]
+        files, _, open_ = _files(host)
+        found = [p for name, text in files.items() for p in includes(name, text)]
+        return [Question(READ, path) for path in dict.fromkeys((*found, *open_))]
 
     def judge(self, args: Args, host: Answers) -> Sequence[Item]:
         said = host.get(EFFECTIVE)

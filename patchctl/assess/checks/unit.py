@@ -18,17 +18,17 @@ ACTIVE = ("active", "reloading", "activating")
 
 class Unit(CheckType):
     name = "unit"
-    summary = "A systemd unit is enabled, active, masked or off, or a property of it has a value."
+    summary = "A systemd unit is enabled, active, masked or stopped, or a property of it has a value."
     arguments = (
         Argument("name", "text", "unit with its suffix, as ssh.service", required=True),
         Argument("enabled", "flag", "it starts at boot, or does not"),
         Argument("active", "flag", "it runs now, or does not"),
         Argument("masked", "flag", "it cannot be started, or can"),
-        Argument("off", "flag", "true: neither enabled nor active; a unit that is not there is off"),
+        Argument("stopped", "flag", "true: neither enabled nor active; a unit that is not there is off"),
         Argument("property", "text", "name of a property of `systemctl show`; judge it with:"),
         *(a for a in EXPECTATIONS if a.name != "absent"),
     )
-    example = "{name: rsync.service, off: true}"
+    example = "{name: rsync.service, stopped: true}"
     repairs = True
 
     def flaws(self, args: Args) -> Iterable[Flaw]:
@@ -40,8 +40,8 @@ class Unit(CheckType):
             yield from expectation_flaws(args)
         elif NAMES & args.keys():
             yield Flaw("", "a value is expected, but of no property", "add property: NAME")
-        elif not {"enabled", "active", "masked", "off"} & args.keys():
-            yield Flaw("", "nothing is expected of the unit", "add enabled, active, masked, off or property",
+        elif not {"enabled", "active", "masked", "stopped"} & args.keys():
+            yield Flaw("", "nothing is expected of the unit", "add enabled, active, masked, stopped or property",
                        "missing-argument")
 
     def questions(self, args: Args) -> Sequence[Question]:
@@ -57,10 +57,10 @@ class Unit(CheckType):
         there = load != "not-found"
         actual = f"{file or 'no unit file'}, {active}" if there else "no such unit"
         masked = load == "masked" or file.startswith("masked")
-        if "off" in args:
+        if "stopped" in args:
             off = not there or (active not in ACTIVE and (masked or file in OFF))
-            items.append(Item(unit, "neither enabled nor active" if args["off"] else "enabled or active", actual,
-                              off is args["off"]))
+            items.append(Item(unit, "neither enabled nor active" if args["stopped"] else "enabled or active", actual,
+                              off is args["stopped"]))
         if "enabled" in args:
             on = there and not masked and file in ON
             items.append(Item(unit, "enabled" if args["enabled"] else "not enabled", actual, on is args["enabled"]))
@@ -77,11 +77,11 @@ class Unit(CheckType):
         return items
 
     def repair(self, args: Args) -> Remediation | None:
-        if "property" in args or args.get("off") is False:
+        if "property" in args or args.get("stopped") is False:
             return None
         unit, lines = quote_sh(args["name"]), []
         there = f"[ \"$(systemctl show -p LoadState --value -- {unit})\" != not-found ]"
-        if args.get("off"):
+        if args.get("stopped"):
             lines.append(f"if {there}; then systemctl -q disable --now -- {unit} || systemctl stop -- {unit}; fi")
             lines.append(f"if systemctl -q is-active -- {unit} || systemctl -q is-enabled -- {unit}; "
                          f"then systemctl -q mask --now -- {unit}; fi")

@@ -55,7 +55,8 @@ class SnapshotAnswers:
         name = question.batch.name
         if name not in self._known:
             self._known[name] = self._read(name)
-        return question.text in self._known[name]
+        known = self._known[name]
+        return question.text in known or f"glob:{question.text}" in known
 
     def _read(self, batch: str) -> Mapping[str, Answer | str]:
         merged: dict[str, Answer | str] = {}

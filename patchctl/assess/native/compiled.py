@@ -86,7 +86,8 @@ class CompiledNative:
         """Return probes for what the answers so far point to: files that files include."""
         host = SnapshotAnswers(snapshot)
         asked = [q for b in self.bound for q in b.more(host)] + (self.when.more(host) if self.when else [])
-        return probes_of(q for q in asked if not host.has(q))
+        probes = probes_of(q for q in asked if not host.has(q))
+        return tuple(p for p in probes if p.id not in snapshot.evidence)  # what gave nothing is not asked again
 
     def evaluate(self, snapshot: Snapshot) -> Sequence[Finding]:
         """Return one finding for each rule; never raises on what a host said."""

@@ -1,0 +1,56 @@
+"""Batches about what runs: listening sockets, processes, firewalls, audit rules, the clock."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from patchctl.assess.asking.frames import END, PRELUDE
+from patchctl.assess.checks.contract import Batch
+
+
+def fixed(body: str) -> Callable[[Sequence[str]], str]:
+    """Return a script that answers the same whatever is asked."""
+    return _Fixed(f"{PRELUDE}{body}\n{END}")
+
+
+class _Fixed:
+    """A script that is known beforehand; a class, because a compiled baseline is pickled."""
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+
+    def __call__(self, questions: Sequence[str]) -> str:
+        return self.text
+
+
+LISTEN = Batch("listen", fixed("pc_run tcp ss -Hltnp; pc_run udp ss -Hlunp"), root=True, timeout=30, volatile=True)
+"""Questions: tcp, udp. What listens, with the names of processes."""
+
+PROCESSES = Batch("process", fixed(r"""
+echo '@@ all'
+for pc_d in /proc/[0-9]*; do
+  pc_c=; read -r pc_c <"$pc_d/comm" && printf '=%s\n' "$pc_c"
+done 2>/dev/null | sort -u"""), timeout=30, volatile=True)
+"""The names of all processes (comm, at most 15 characters), never their arguments: those may hold secrets."""
+
+FIREWALL = Batch("firewall", fixed(
+    "pc_run nft nft list ruleset; pc_run iptables iptables-save; pc_run ip6tables ip6tables-save; "
+    "pc_run ufw ufw status verbose"), root=True, timeout=60)
+"""Questions: nft, iptables, ip6tables, ufw."""
+
+AUDIT = Batch("audit", fixed("pc_run rules auditctl -l; pc_run status auditctl -s"), root=True, timeout=30)
+"""Questions: rules, status."""
+
+CLOCK = Batch("clock", fixed("echo '@@ all'; echo \"=$(date +%s)\""), timeout=10, volatile=True)
+"""The host's clock in Unix time."""
+
+APPARMOR = Batch("apparmor", fixed(r"""
+for pc_n in enabled profiles; do
+  echo "@@ $pc_n"
+  case $pc_n in enabled) pc_f=/sys/module/apparmor/parameters/enabled ;;
+    *) pc_f=/sys/kernel/security/apparmor/profiles ;; esac
+  if [ -r "$pc_f" ]; then sed 's/^/=/' "$pc_f" 2>/dev/null
+  elif [ -e "$pc_f" ]; then echo '@! not readable'
+  else echo "@- no $pc_f"; fi
+done"""), root=True, timeout=20)
+"""Questions: enabled, profiles."""
