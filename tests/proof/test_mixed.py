@@ -44,18 +44,29 @@ def pacman_says(host: LabHost) -> set[Row]:
     return {(row[0], row[1], row[3]) for row in rows}
 
 
+def dnf_says(host: LabHost) -> set[Row]:
+    """Return (package, installed, candidate) of `dnf check-update`, which names no installed versions: rpm does."""
+    text = host.exec("rpm -qa --qf 'rpm %{NAME}.%{ARCH} %|EPOCH?{%{EPOCH}}:{0}|:%{VERSION}-%{RELEASE}\\n'; "
+                     "dnf -q check-update", check=False)
+    lines = [line.split() for line in text.splitlines()]
+    old = {line[1]: line[2] for line in lines if line[:1] == ["rpm"]}
+    new = {line[0]: line[1] for line in lines if len(line) == 3 and line[0] in old}
+    return {(name.rpartition(".")[0], old[name].removeprefix("0:"), version) for name, version in new.items()}
+
+
 def apt_says(host: LabHost) -> set[Row]:
     return {(package, old, new) for package, _, old, new in host.upgradable()}
 
 
-SAYS: dict[str, Callable[[LabHost], set[Row]]] = {"leap": zypper_says, "arch": pacman_says, "": apt_says}
+SAYS: dict[str, Callable[[LabHost], set[Row]]] = {
+    "leap": zypper_says, "arch": pacman_says, "alma": dnf_says, "": apt_says}
 
 
 @pytest.fixture(scope="module", params=[
-    pytest.param((2, 1), id="three-hosts"), pytest.param((5, 3), id="soak", marks=pytest.mark.soak)])
+    pytest.param((2, 1), id="five-hosts"), pytest.param((5, 3), id="soak", marks=pytest.mark.soak)])
 def project(request: pytest.FixtureRequest, lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
     suse, arch = request.param
-    hosts = [*lab.up(suse, dress="leap"), *lab.up(arch, dress="arch"), *lab.up(1)]
+    hosts = [*lab.up(suse, dress="leap"), *lab.up(arch, dress="arch"), *lab.up(1, dress="alma"), *lab.up(1)]
     project = Project(tmp_path_factory.mktemp("mixed") / "project", lab, hosts)
     project.policy(POLICY)
     try:
