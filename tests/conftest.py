@@ -9,10 +9,15 @@ from __future__ import annotations
 import os
 from collections import Counter
 from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from tests.lab import Lab, LabHost, why_not
+
+if TYPE_CHECKING:
+    from tests.winrm.peers import StartPeers
 
 SOAK = "PATCHCTL_SOAK"
 
@@ -76,3 +81,23 @@ def module_hosts(lab: Lab) -> Iterator[Callable[[int], list[LabHost]]]:
     yield boot
     if booted:
         lab.down(*booted)
+
+
+@pytest.fixture()
+def winrm_peers(tmp_path: Path) -> Iterator[StartPeers]:
+    """A function that starts simulated Windows hosts (tests/winrm/README.md); they are stopped after the test."""
+    from tests.winrm.peers import peers
+
+    with peers(tmp_path) as start:
+        yield start
+
+
+@pytest.fixture(scope="session")
+def wine() -> None:
+    """For tests whose command lines really run, in Wine. Makes its prefix when it is not there (once, 15 s)."""
+    from tests.winrm.peers import shared_wine
+    from tests.winrm.wine import why_not as why_no_wine
+
+    if reason := why_no_wine():
+        pytest.skip(f"Wine test left out: {reason}")
+    shared_wine()

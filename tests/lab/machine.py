@@ -24,6 +24,7 @@ PACKAGES = {  # what lab and tests use: Debian package -> a program it brings, b
     "gnupg": "gpg",
     "iproute2": "ip",
     "makepkg": "vercmp",
+    "msitools": "msiinfo",
     "nftables": "nft",
     "openssh-client": "ssh",
     "openssh-server": "sshd",
