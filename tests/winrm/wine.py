@@ -69,7 +69,10 @@ class Wine:
     def __init__(self) -> None:
         self.prefix = make_prefix()
         # Started with -p it stays between commands; they take 0.1 s instead of 1 s. It ends by itself after 300 s idle.
-        subprocess.run([_server(), "-p300"], env=_environment(self.prefix), check=False, capture_output=True)
+        # It would hold pipes open all that time: it gets none.
+        subprocess.run(
+            [_server(), "-p300"], env=_environment(self.prefix), check=False, stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
     def windows_path(self, path: Path) -> str:
         return "Z:" + str(path).replace("/", "\\")
