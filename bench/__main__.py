@@ -38,6 +38,13 @@ def script(name: str) -> list[Row]:
     return [{"what": name, "value": " ".join(lines[-3:])[-90:], "ok": cost.code == 0}]
 
 
+def scap() -> list[Row]:
+    """Run bench/scap.py, which boots a host of its own and judges itself by its exit code."""
+    cost = measure([sys.executable, "-m", "bench.scap"], cwd=HERE.parent, timeout=900, good=(0, 1))
+    lines = [line.strip() for line in cost.output.splitlines() if line.startswith("  ")]
+    return [{"what": "scap", "value": " | ".join(lines), "ok": cost.code == 0}]
+
+
 def fleet_rows(count: int, rounds: int, wanted: Sequence[str]) -> dict[str, list[Row]]:
     """Boot the hosts and make the comparisons that need them."""
     if reason := why_not():
@@ -66,7 +73,7 @@ def show(title: str, rows: Sequence[Row]) -> None:
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
-    every = ("start", "inventory", "plan", "assess", "scan", "peers")
+    every = ("start", "inventory", "plan", "assess", "scap", "scan", "peers")
     parser.add_argument("only", nargs="*", metavar="WHAT", help=f"some of: {', '.join(every)}; default all")
     parser.add_argument("--hosts", type=int, default=50)
     parser.add_argument("--rounds", type=int, default=3, help="runs of each, in turn; medians are shown")
@@ -82,6 +89,8 @@ def main() -> int:
         for name, count in (("inventory", 5000), ("plan", 5000), ("assess", 1000)):
             if name in wanted:
                 results[name] = script(f"{name}_{count}")
+        if "scap" in wanted:
+            results["scap"] = scap()
         if on_hosts := [name for name in ("scan", "peers") if name in wanted]:
             results |= fleet_rows(args.hosts, args.rounds, on_hosts)
     except (MeasureError, LabError) as error:
@@ -89,6 +98,7 @@ def main() -> int:
         return 1
     titles = {"start": "Start", "inventory": "5,000 hosts: inventory", "plan": "5,000 hosts: plan",
               "assess": "1,000 recorded hosts by 250 rules",
+              "scap": "SCAP: our probes and oscap on a host",
               "scan": f"Scan of {args.hosts} lab hosts", "peers": f"Pending updates of {args.hosts} lab hosts"}
     for name, rows in results.items():
         show(titles[name], rows)

@@ -26,6 +26,7 @@ from tests.lab import Lab, LabHost
 from tests.lab.base import _digest, locked, mounted
 from tests.lab.machine import NSPAWN, find_mirror, lab_folder
 from tests.lab.programs import run
+from tests.lab.rpm_repository import Rpm, build_rpm
 from tests.scap import content
 
 if TYPE_CHECKING:
@@ -36,6 +37,8 @@ INSTALLED = (
     "nftables", "ufw", "logrotate", "aide", "libpam-runtime", "login", "iproute2", "procps", "kmod", "at",
 )
 """What gives the rules something to look at."""
+
+RELEASES = (Rpm("redhat-release", "9.1", "1.el9", mark=False), Rpm("sles-release", "15.4", "1", mark=False))
 
 OSCAP_NAMES = {
     "pass": "PASS", "fail": "FAIL", "error": "ERROR", "unknown": "UNKNOWN", "notapplicable": "NOT_APPLICABLE",
@@ -91,8 +94,22 @@ class ScapLab(Lab):
     """A lab whose hosts have oscap and the content."""
 
     def _lower(self, *, live: bool, dress: str) -> list[Path]:
-        lists = self.base.frozen_lists(self.slot.address(1))
-        return [lists, _layer(self.base), self.base.folder / "upper", self.base.bootstrap]
+        if dress:
+            above = [layer for layer in super()._lower(live=live, dress=dress)
+                     if layer not in (self.base.folder / "upper", self.base.bootstrap)]
+        else:
+            above = [self.base.frozen_lists(self.slot.address(1))]
+        return [*above, _layer(self.base), self.base.folder / "upper", self.base.bootstrap]
+
+    def with_rpm(self, systems: Sequence[str]) -> LabHost:
+        """Boot a host that rpm rules over, with the release packages by which content knows Red Hat and SUSE."""
+        host = self.up(1, dress="alma")[0]
+        for package in RELEASES:
+            build_rpm(package, host.root / "root")
+            host.exec(f"rpm -i --nodeps /root/{package.file}")
+        for system in systems:
+            shutil.copy(content.folder() / f"ssg-{system}-ds-1.2.xml", host.root / "opt/scap" / f"{system}.xml")
+        return host
 
     def dressed(self, system: str) -> LabHost:
         """Boot a host dressed as that system."""

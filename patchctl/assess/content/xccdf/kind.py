@@ -114,6 +114,7 @@ class _Compiler:
         self, name: str, profile: str, tailoring: Mapping[str, xccdf.ProfileChanges], digest: str
     ) -> XccdfBaseline:
         items = tuple(xccdf.selected_rules(self.benchmark, self.settings))
+        self._warnings.extend(xccdf.ruled_out(self.benchmark, self.settings))
         for item in items:
             self._check(item)
             self._platforms(item)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -244,25 +244,38 @@ def _apply(benchmark: Benchmark, settings: Settings, what: str, target: str, val
 
 
 def selected_rules(benchmark: Benchmark, settings: Settings) -> Iterator[Item]:
-    """Yield the rules that are selected, with all groups around them, and whose requirements and conflicts agree."""
-    def chosen(one: str) -> bool:
-        item = benchmark.items.get(one)
-        return item is not None and settings.selected.get(one, item.selected)
+    """Yield the rules that are selected, with all groups around them, and that nothing rules out. See `ruled_out`."""
+    for item in benchmark.items.values():
+        if item.kind == "Rule" and all(
+            _chosen(benchmark, settings, i) and not _against(benchmark, settings, benchmark.items[i])
+            for i in (item.id, *item.parents)
+        ):
+            yield item
 
-    standing = {i for i in benchmark.items if chosen(i)}
-    changed = True
-    while changed:  # one that falls may take others with it
-        changed = False
-        for item in benchmark.items.values():
-            if item.id not in standing:
-                continue
-            falls = any(p not in standing for p in item.parents) or any(
-                not any(r in standing for r in group) for group in item.requires
-            ) or any(c in standing for c in item.conflicts)
-            if falls:
-                standing.discard(item.id)
-                changed = True
-    yield from (i for i in benchmark.items.values() if i.kind == "Rule" and i.id in standing)
+
+def _chosen(benchmark: Benchmark, settings: Settings, one: str) -> bool:
+    item = benchmark.items.get(one)
+    return item is not None and settings.selected.get(one, item.selected)
+
+
+def _against(benchmark: Benchmark, settings: Settings, item: Item) -> str:
+    """Return why an item that is selected is not judged (XCCDF 1.2 section 7.2.3.3.2), or "".
+
+    Like oscap, this looks at what is selected, not at what is left after other items were ruled out.
+    """
+    for group in item.requires:
+        if not any(_chosen(benchmark, settings, r) for r in group):
+            return f"{item.id} requires {' or '.join(group)}, which is not selected: it is not judged"
+    for one in item.conflicts:
+        if _chosen(benchmark, settings, one):
+            return f"{item.id} conflicts with {one}, which is selected: it is not judged"
+    return ""
+
+
+def ruled_out(benchmark: Benchmark, settings: Settings) -> Sequence[str]:
+    """Return a warning for each selected item that is not judged, so that none is left out in silence."""
+    return [why for item in benchmark.items.values()
+            if settings.selected.get(item.id) and (why := _against(benchmark, settings, item))]
 
 
 def value_of(benchmark: Benchmark, settings: Settings, wanted: str) -> tuple[str, ...] | None:
