@@ -36,12 +36,19 @@ def all_in_place(plan: HostPlan, found: Mapping[str, set[str]]) -> bool:
 def list_changed(changes: Sequence[Change], output: str, *, again: bool) -> list[str]:
     """Return where a host differs from what the plan starts from.
 
-    `again`: an earlier attempt of this rollout may have put part of the changes in place, or have left packages half
-    installed (those are not in `output`): both are as planned then.
+    `again`: an earlier attempt of this rollout may have put part of the changes in place, have left packages half
+    installed (those are not in `output`), or both versions side by side (rpm, when cut): all are as planned then.
     """
     if not again:
         return list_differences(changes, output)
     found = read_versions(output)
+    both = {
+        (c.package, c.from_version) for c in changes if {c.from_version, c.to_version} <= found.get(c.package, set())
+    }
+    output = "".join(
+        f"{line}\n" for line in output.splitlines()
+        if (line.strip().partition(":")[0], line.strip().partition(" ")[2].strip()) not in both
+    )
     expected = [
         replace(change, from_version=change.to_version)
         if change.to_version in found[change.package] else change

@@ -45,3 +45,11 @@ def test_after_an_attempt_of_ours_what_it_did_is_as_planned() -> None:
     for output in ("libc6:amd64 1\n", "libc6:amd64 2\n", "libc6:amd64 2\nnew:all 3\n", "", "new:all 3\n"):
         assert list_changed(CHANGES, output, again=True) == [], output
     assert list_changed(CHANGES, "libc6:amd64 1.5\n", again=True) == ["libc6: planned 1, found 1.5"]
+
+
+def test_two_versions_that_a_cut_transaction_left_are_as_planned_in_the_next_attempt_only() -> None:
+    plan = [Change("lab-half", "noarch", "1.0-1", "2.0-1")]
+    twice = "lab-half:noarch 1.0-1\nlab-half:noarch 2.0-1\n"
+    assert list_changed(plan, twice, again=True) == []
+    assert list_changed(plan, twice, again=False) == ["lab-half: planned 1.0-1, found 1.0-1+2.0-1"]
+    assert list_changed(plan, twice + "lab-half:noarch 3.0-1\n", again=True) != []
