@@ -10,7 +10,7 @@ from patchctl.assess.contract import MAX_TRIPS
 from tests.lab import LabHost, why_not
 from tests.scap import content, oracle
 
-pytestmark = [pytest.mark.lab, pytest.mark.timeout(1800)]
+pytestmark = [pytest.mark.lab, pytest.mark.soak, pytest.mark.timeout(1800)]
 
 SYSTEMS = ("rhel9", "sle15")
 ENOUGH = 0.995
