@@ -1,0 +1,111 @@
+"""One login to a WinRM service and the operations on its shell, each with a hard end. Errors are HostErrors."""
+
+from __future__ import annotations
+
+import xml.etree.ElementTree as ET
+from collections.abc import Callable
+from typing import Any, TypeVar, cast
+
+import xmltodict
+from winrm.exceptions import WinRMOperationTimeoutError, WSManFaultError
+from winrm.protocol import Protocol
+
+from patchctl.connect.winrm_faults import RAISED, SHELL_GONE, translate
+from patchctl.connect.winrm_http import GuardedTransport, Watchdog
+from patchctl.connect.winrm_settings import Place
+from patchctl.model.errors import HostError
+
+_SHELL = "http://schemas.microsoft.com/wbem/wsman/1/windows/shell/cmd"
+_LONGEST_WAIT = 20
+"""Seconds one Receive may wait at the service: proxies and firewalls drop what is silent for longer."""
+_IDLE = "PT1800S"
+"""The service itself ends a shell that nobody asks for so long: what is left when this machine dies."""
+T = TypeVar("T")
+
+
+class Client:
+    """One connection with its login. For one thread."""
+
+    def __init__(self, place: Place, password: str, pin: str) -> None:
+        self._place = place
+        self._watchdog = Watchdog()
+        settings: dict[str, Any] = {
+            "username": place.user or None, "password": password, "cert_pem": place.certificate or None,
+            "cert_key_pem": place.key or None, "message_encryption": "never" if place.tls else "always",
+        }  # fmt: skip
+        self._protocol = Protocol(place.url, transport=cast(Any, place.auth), proxy=None, **settings)
+        self._protocol.transport = GuardedTransport(
+            self._watchdog, pin, endpoint=place.url, auth_method=place.auth, service="HTTP",
+            ca_trust_path=place.authority or None, **settings)
+
+    def create(self, shell: str, seconds: float) -> str:
+        """Open a shell under an id of our own, to be deleted also when the answer is lost."""
+        request = {"env:Envelope": self._protocol.build_wsman_header(
+            "http://schemas.xmlsoap.org/ws/2004/09/transfer/Create", _SHELL)}  # fmt: skip
+        request["env:Envelope"]["env:Header"]["w:OptionSet"] = {"w:Option": [
+            {"@Name": "WINRS_NOPROFILE", "#text": "TRUE"}, {"@Name": "WINRS_CODEPAGE", "#text": "65001"}]}
+        request["env:Envelope"]["env:Body"] = {"rsp:Shell": {
+            "@ShellId": shell, "rsp:IdleTimeOut": _IDLE, "rsp:InputStreams": "stdin",
+            "rsp:OutputStreams": "stdout stderr"}}  # fmt: skip
+
+        def act() -> str:
+            root = ET.fromstring(self._protocol.send_message(xmltodict.unparse(request)))  # noqa: S314 - no DTD passes
+            return next(node.text or "" for node in root.iter() if node.get("Name") == "ShellId")
+
+        return self._do(act, seconds)
+
+    def command(self, shell: str, line: str, seconds: float) -> str:
+        """Start a command line; return its id."""
+        return self._do(lambda: str(self._protocol.run_command(shell, line, console_mode_stdin=False)), seconds)
+
+    def send(self, shell: str, command: str, data: bytes, seconds: float, *, end: bool) -> None:
+        """Feed standard input."""
+        self._do(lambda: self._protocol.send_command_input(shell, command, data, end=end), seconds)
+
+    def receive(self, shell: str, command: str, seconds: float) -> tuple[bytes, bytes, int | None] | None:
+        """Return (stdout, stderr, exit code once it has ended), or None when nothing came for a while."""
+        wait = max(1, min(_LONGEST_WAIT, int(seconds)))
+        self._protocol.operation_timeout_sec = wait
+        self._protocol.transport.read_timeout_sec = wait + 10
+
+        def act() -> tuple[bytes, bytes, int | None] | None:
+            try:
+                out, err, rc, done = self._protocol.get_command_output_raw(shell, command)
+            except WinRMOperationTimeoutError:
+                return None
+            return out, err, rc if done else None
+
+        return self._do(act, seconds)
+
+    def terminate(self, shell: str, command: str, seconds: float) -> None:
+        """Tell the service that a command's output is no longer wanted; it ends what still runs."""
+        self._do(lambda: self._protocol.cleanup_command(shell, command), seconds)
+
+    def delete(self, shell: str, seconds: float) -> None:
+        """Delete a shell; one that is gone already is deleted."""
+        request = {"env:Envelope": self._protocol.build_wsman_header(
+            "http://schemas.xmlsoap.org/ws/2004/09/transfer/Delete", _SHELL, shell_id=shell)}  # fmt: skip
+        request["env:Envelope"].setdefault("env:Body", {})
+
+        def act() -> None:
+            try:
+                self._protocol.send_message(xmltodict.unparse(request))
+            except WSManFaultError as error:
+                if error.wsman_fault_code != SHELL_GONE:
+                    raise
+
+        self._do(act, seconds)
+
+    def close(self) -> None:
+        """Close the connection; the shell stays."""
+        self._protocol.transport.close_session()
+        self._watchdog.close()
+
+    def _do(self, act: Callable[[], T], seconds: float) -> T:
+        try:
+            with self._watchdog.within(seconds):
+                return act()
+        except HostError:
+            raise
+        except RAISED as error:
+            raise translate(error, self._place, cut=self._watchdog.cut) from error

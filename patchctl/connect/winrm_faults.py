@@ -1,0 +1,74 @@
+"""What goes wrong over WinRM, translated once: requests', pywinrm's and the service's errors to ours, with hints."""
+
+from __future__ import annotations
+
+import struct
+import xml.etree.ElementTree as ET
+
+import requests
+import spnego.exceptions
+from winrm.exceptions import (
+    InvalidCredentialsError,
+    WinRMError,
+    WinRMOperationTimeoutError,
+    WinRMTransportError,
+    WSManFaultError,
+)
+
+from patchctl.connect.winrm_settings import Place
+from patchctl.model.errors import ConnectError, HostError, HostKeyError, HostTimeoutError, LoginError
+from patchctl.model.text import one_line
+
+RAISED = (
+    requests.RequestException, WinRMError, WinRMTransportError, WSManFaultError, InvalidCredentialsError,
+    WinRMOperationTimeoutError, spnego.exceptions.SpnegoError, ET.ParseError, OSError, ValueError, KeyError, IndexError,
+    StopIteration, AttributeError, TypeError, struct.error,
+)  # fmt: skip
+"""What pywinrm lets through: it reads answers without looking whether they are such."""
+SHELL_GONE = 2150858843
+_FAULTS: dict[int, tuple[str, str]] = {
+    2150859173: ("winrm-shells", "close shells on the host, or raise MaxShellsPerUser there"),
+    2150859174: ("winrm-users", "wait, or raise MaxConcurrentUsers on the host"),
+    2147944122: ("winrm-processes", "raise MaxProcessesPerShell on the host"),
+    SHELL_GONE: ("winrm-shell-gone", "the service was restarted, or an administrator closed the shell: try again"),
+    2150858862: ("winrm-envelope", "raise MaxEnvelopeSizekb on the host"),
+    995: ("winrm-stopping", "the service or the host is shutting down: try again"),
+}
+
+
+def translate(error: BaseException, place: Place, *, cut: bool = False) -> HostError:
+    """Return the error of ours that says what happened, where, and what to do."""
+    where, words = place.where, one_line(str(error), 300)
+    if isinstance(error, HostError):
+        return error
+    if cut or isinstance(error, requests.Timeout):
+        return HostTimeoutError("connect-timeout", f"{where}: no complete answer in time", "is the service overloaded?")
+    if isinstance(error, requests.exceptions.SSLError):
+        return HostKeyError(
+            "certificate-untrusted", f"{where}: the certificate is not trusted; nothing was sent: {words}",
+            f"compare its fingerprint, then: patchctl trust --limit {place.name}")
+    if isinstance(error, (InvalidCredentialsError, PermissionError)):  # SpnegoError: an answer that does not decrypt
+        return LoginError(
+            "auth-failed", f"{where}: {place.auth} login as {place.user or 'the certificate'} refused",
+            "check user: and password:, and that the service allows this kind of login")
+    if isinstance(error, WSManFaultError):
+        return _fault(error, where)
+    if isinstance(error, WinRMTransportError):
+        return ConnectError(
+            f"winrm-http-{error.code}", f"{where}: the service answered with HTTP status {error.code}",
+            "see the Windows Remote Management log of the host's event viewer")
+    if isinstance(error, requests.exceptions.TooManyRedirects):
+        return ConnectError("winrm-redirect", f"{where}: the service wants to send us elsewhere; not followed", "")
+    if isinstance(error, (requests.ConnectionError, OSError)) and not isinstance(error, ValueError):
+        return ConnectError("link-lost", f"{where}: {words}", "is the WinRM service reachable there?")
+    return ConnectError("winrm-answer", f"{where}: not an answer of WinRM: {words}", "what listens on this port?")
+
+
+def _fault(error: WSManFaultError, where: str) -> HostError:
+    said = one_line(error.reason or "", 300)
+    code, hint = _FAULTS.get(error.wsman_fault_code or 0, ("winrm-fault", ""))
+    if error.wsman_fault_code == 5 or (error.fault_subcode or "").endswith("AccessDenied"):
+        return LoginError(
+            "winrm-access-denied", f"{where}: {said}",
+            "the account needs to be in Administrators or Remote Management Users there")
+    return ConnectError(code, f"{where}: {said} (fault {error.wsman_fault_code})", hint)

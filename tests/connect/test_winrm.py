@@ -1,0 +1,151 @@
+"""The winrm transport against simulated Windows hosts: logins, scripts of any length, every fault without a leak."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from patchctl.connect.context import Context
+from patchctl.connect.contract import Command
+from patchctl.connect.known_hosts import KnownHosts, KnownKey
+from patchctl.connect.winrm import WinrmSession, WinrmTransport
+from patchctl.connect.winrm_pin import pin_of
+from patchctl.model.errors import HostError, HostKeyError, LoginError, PrivilegeError, UsageError
+from patchctl.model.hosts import Connection, Host, SecretRef, Timeouts
+from tests.winrm.injected import AFTER, BEFORE
+from tests.winrm.peers import ADMIN, PASSWORD, Peer, StartPeers
+from tests.winrm.powershell import Answer
+
+SCRIPT = "Get-Something"
+TIMES = Timeouts(connect=3.0, silence=3.0, total=6.0)
+
+
+def open_at(
+    peer: Peer, auth: str = "ntlm", *, tls: bool = False, password: str = PASSWORD, pins: tuple[bytes, ...] = (),
+    trusted: bool = True, **options: str,
+) -> WinrmSession:
+    port = peer.tls_port if tls else peer.port
+    settings = {"winrm_auth": auth, "winrm_scheme": "https" if tls else "http", **options}
+    if trusted:
+        settings["winrm_ca"] = str(peer.authority.file)
+    reference = SecretRef("plain", password) if auth not in ("certificate", "kerberos") else None
+    known = KnownHosts([KnownKey(f"[{peer.address}]:{port}", pin_of(der)) for der in pins])
+    context = Context(lambda host: pytest.fail("no ssh here"), lambda endpoint: known, lambda found: found.value)
+    host = Host("win01", Connection(
+        "winrm", peer.address, port, ADMIN, reference, timeouts=TIMES, options=settings))
+    return WinrmTransport(context).open(host)
+
+
+def says(session: WinrmSession, command: Command) -> Any:
+    try:
+        return session.run(command)
+    finally:
+        session.close()
+
+
+@pytest.mark.parametrize(("auth", "tls"), [("ntlm", False), ("ntlm", True), ("basic", True), ("credssp", False)])
+def test_logs_in_and_runs_many_scripts_in_one_shell(winrm_peers: StartPeers, auth: str, tls: bool) -> None:
+    (peer,) = winrm_peers(auth=(auth,))
+    peer.powershell(lambda script, data: Answer(script[-20:], errors=("a warning",), rc=3010))
+    session = open_at(peer, auth, tls=tls)
+    for number in range(3):
+        result = session.run(Command("#" * 200_000 + f" äöü {number}"))
+        assert (result.rc, result.lost, result.as_root) == (3010, "", True)
+        assert result.stdout.decode().endswith(f"äöü {number}")
+        assert result.stderr == b"a warning\n"
+    session.close()
+    assert (peer.host.opened, peer.shells, peer.troubles) == (1, (), [])
+
+
+def test_client_certificates_log_in(winrm_peers: StartPeers) -> None:
+    (peer,) = winrm_peers()
+    peer.powershell({SCRIPT: Answer("yes")})
+    pem, key = peer.authority.client(ADMIN)
+    session = open_at(peer, "certificate", tls=True, winrm_certificate=str(pem), winrm_key=str(key))
+    assert says(session, Command(SCRIPT)).stdout == b"yes"
+    assert peer.shells == ()
+
+
+def test_data_arrives_whole(winrm_peers: StartPeers) -> None:
+    (peer,) = winrm_peers()
+    got: list[bytes] = []
+
+    def keep(script: str, data: bytes) -> Answer:
+        got.append(data)
+        return Answer("kept")
+
+    peer.powershell(keep)
+    pieces = [bytes(range(256)) * 400, b"", b"end"]
+    assert says(open_at(peer), Command(SCRIPT, stdin=pieces)).stdout == b"kept"
+    assert got == [b"".join(pieces)]
+
+
+def test_strangers_certificates_see_no_credentials_until_they_are_pinned(winrm_peers: StartPeers) -> None:
+    import ssl
+
+    (peer,) = winrm_peers()
+    peer.powershell({SCRIPT: Answer("yes")})
+    shown = ssl.PEM_cert_to_DER_cert(peer.certificate[0].read_text())
+    for pins in ((), (b"another",)):
+        with pytest.raises(HostKeyError) as caught:
+            open_at(peer, "basic", tls=True, trusted=False, pins=pins)
+        assert "patchctl trust --limit win01" in caught.value.hint
+    assert peer.credentials_seen == 0
+    assert says(open_at(peer, "basic", tls=True, trusted=False, pins=(shown,)), Command(SCRIPT)).stdout == b"yes"
+
+
+def test_a_wrong_password_is_sent_once(winrm_peers: StartPeers) -> None:
+    (peer,) = winrm_peers()
+    with pytest.raises(LoginError):
+        open_at(peer, "basic", tls=True, password="wrong")
+    assert peer.credentials_seen == 1
+
+
+def test_basic_never_goes_over_http(winrm_peers: StartPeers) -> None:
+    (peer,) = winrm_peers()
+    with pytest.raises(UsageError):
+        open_at(peer, "basic")
+    assert peer.connections == 0
+
+
+def test_elevation_is_asked_for_before_the_script_runs(winrm_peers: StartPeers) -> None:
+    (peer,) = winrm_peers()
+    peer.engine.elevated = False
+    peer.powershell({SCRIPT: Answer("ran")})
+    session = open_at(peer)
+    assert not session.run(Command(SCRIPT)).as_root
+    with pytest.raises(PrivilegeError):
+        session.run(Command(SCRIPT, become=True))
+    session.close()
+    assert peer.shells == ()
+
+
+@pytest.mark.parametrize("at", ["Create", "Command", "Send", "Receive", "Signal", "Delete"])
+@pytest.mark.parametrize("kind", sorted(BEFORE | AFTER))
+def test_no_fault_leaks_a_shell_or_runs_anything_twice(winrm_peers: StartPeers, kind: str, at: str) -> None:
+    (peer,) = winrm_peers()
+    peer.powershell({SCRIPT: Answer("yes")})
+    fault = peer.inject(kind, at, detail={"fault": "access-denied", "redirect": "http://127.0.0.1:9/"}.get(kind, ""))
+    outcome: Any
+    session: WinrmSession | None = None
+    try:
+        session = open_at(peer)
+        outcome = session.run(Command(SCRIPT))
+    except HostError as error:
+        outcome = error
+    finally:
+        if session is not None:
+            session.close()
+    assert fault.hits == 1
+    assert peer.shells == ()
+    runs = peer.executions[SCRIPT]
+    assert runs <= 1
+    if isinstance(outcome, HostError):
+        assert runs == 0, outcome.message
+    elif outcome.lost:
+        assert outcome.rc is None
+    else:
+        assert (outcome.rc, outcome.stdout, runs) == (0, b"yes", 1)
+
+
