@@ -24,7 +24,7 @@ from patchctl.connect.winrm_script import (
     input_lines,
     split_nonce,
 )
-from patchctl.connect.winrm_settings import Place, place_of
+from patchctl.connect.winrm_settings import Place, check_means, place_of
 from patchctl.model.errors import HostError, LoginError, PrivilegeError
 from patchctl.model.hosts import Host
 
@@ -46,7 +46,9 @@ class WinrmTransport:
 
     def open(self, host: Host) -> WinrmSession:
         """Return a logged-in session with an open shell. Raise HostError, CredentialsError or UsageError."""
-        session = WinrmSession(host, place_of(host), self._context)
+        place = place_of(host)
+        check_means(place)
+        session = WinrmSession(host, place, self._context)
         session.begin()
         return session
 

@@ -6,10 +6,12 @@ import xml.etree.ElementTree as ET
 from collections.abc import Callable
 from typing import Any, TypeVar, cast
 
+import requests
 import xmltodict
 from winrm.exceptions import WinRMOperationTimeoutError, WSManFaultError
 from winrm.protocol import Protocol
 
+from patchctl.connect.winrm_certificate import shown_digest
 from patchctl.connect.winrm_faults import RAISED, SHELL_GONE, translate
 from patchctl.connect.winrm_http import GuardedTransport, Watchdog
 from patchctl.connect.winrm_settings import Place
@@ -108,4 +110,7 @@ class Client:
         except HostError:
             raise
         except RAISED as error:
-            raise translate(error, self._place, cut=self._watchdog.cut) from error
+            cut, place = self._watchdog.cut, self._place
+            untrusted = isinstance(error, requests.exceptions.SSLError)
+            shown = shown_digest(place.address, place.port, place.timeouts.connect) if untrusted else ""
+            raise translate(error, place, cut=cut, shown=shown) from error

@@ -36,8 +36,11 @@ _FAULTS: dict[int, tuple[str, str]] = {
 }
 
 
-def translate(error: BaseException, place: Place, *, cut: bool = False) -> HostError:
-    """Return the error of ours that says what happened, where, and what to do."""
+def translate(error: BaseException, place: Place, *, cut: bool = False, shown: str = "") -> HostError:
+    """Return the error of ours that says what happened, where, and what to do.
+
+    `shown` is the SHA-256 of the certificate that was not trusted, "" where it could not be had.
+    """
     where, words = place.where, one_line(str(error), 300)
     if isinstance(error, HostError):
         return error
@@ -45,8 +48,9 @@ def translate(error: BaseException, place: Place, *, cut: bool = False) -> HostE
         return HostTimeoutError("connect-timeout", f"{where}: no complete answer in time", "is the service overloaded?")
     if isinstance(error, requests.exceptions.SSLError):
         return HostKeyError(
-            "certificate-untrusted", f"{where}: the certificate is not trusted; nothing was sent: {words}",
-            f"compare its fingerprint, then: patchctl trust --limit {place.name}")
+            "certificate-untrusted",
+            f"{where}: the certificate (SHA-256 {shown or 'unknown'}) is not trusted; no login was sent: {words}",
+            "compare its SHA-256 on the host; save it or its authority's as PEM and set winrm: {ca: FILE}")
     if isinstance(error, (InvalidCredentialsError, PermissionError)):  # SpnegoError: an answer that does not decrypt
         return LoginError(
             "auth-failed", f"{where}: {place.auth} login as {place.user or 'the certificate'} refused",

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import importlib.util
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from patchctl.connect.known_hosts import lookup_name
 from patchctl.model.errors import UsageError
-from patchctl.model.hosts import Host, SecretRef, Timeouts
+from patchctl.model.hosts import WINRM_AUTHS, WINRM_SCHEMES, Host, SecretRef, Timeouts
 
-AUTHS = ("ntlm", "basic", "certificate", "credssp", "kerberos")
 _TLS_ONLY = ("basic", "certificate")
+_PACKAGES = {"kerberos": "kerberos", "credssp": "requests_credssp"}
+"""Login -> the module that pywinrm imports for it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,40 +43,54 @@ class Place:
         place = f"[{self.address}]:{self.port}" if ":" in self.address else f"{self.address}:{self.port}"
         return place if self.name == place else f"{self.name} ({place})"
 
-    @property
-    def known_as(self) -> str:
-        return lookup_name(self.address, self.port)
-
 
 def place_of(host: Host) -> Place:
     """Complete a host's settings. Raise UsageError, naming the host and the setting, for those that cannot work.
 
     HTTPS (5986) is the default; port 5985 alone means HTTP, where every message is encrypted by the login's protocol.
     """
-    connection, options = host.connection, host.connection.options
-    port = connection.port or (5985 if options.get("winrm_scheme") == "http" else 5986)
-    scheme = options.get("winrm_scheme") or ("http" if port == 5985 else "https")
-    auth = options.get("winrm_auth") or ("certificate" if options.get("winrm_certificate") else "ntlm")
-    if scheme not in ("http", "https"):
+    connection, options = host.connection, host.connection.winrm
+    port = connection.port or (5985 if options.get("scheme") == "http" else 5986)
+    scheme = options.get("scheme") or ("http" if port == 5985 else "https")
+    auth = options.get("auth") or ("certificate" if options.get("certificate") else "ntlm")
+    if scheme not in WINRM_SCHEMES:
         raise UsageError("winrm-scheme", f"{host.name}: {scheme!r} is not a WinRM scheme", "http or https")
-    if auth not in AUTHS:
-        raise UsageError("winrm-auth", f"{host.name}: {auth!r} is not a WinRM login", f"one of: {', '.join(AUTHS)}")
+    if auth not in WINRM_AUTHS:
+        raise UsageError(
+            "winrm-auth", f"{host.name}: {auth!r} is not a WinRM login", f"one of: {', '.join(WINRM_AUTHS)}")
+    if connection.jump:
+        raise UsageError(
+            "winrm-jump", f"{host.name}: WinRM goes through no jump host, and {', '.join(connection.jump)} is set",
+            "set jump: none for Windows hosts, and run patchctl where they can be reached")
     if scheme == "http" and auth in _TLS_ONLY:
         raise UsageError(
             "winrm-auth-http", f"{host.name}: {auth} over plain HTTP would show the login to everybody on the way",
             "use HTTPS (port 5986), or ntlm, kerberos or credssp, which encrypt every message")
-    certificate, key = options.get("winrm_certificate", ""), options.get("winrm_key", "")
+    certificate, key = options.get("certificate", ""), options.get("key", "")
     if auth == "certificate" and not (certificate and key):
-        raise UsageError("winrm-certificate", f"{host.name}: a certificate login needs the certificate and its key", "")
+        raise UsageError("winrm-certificate", f"{host.name}: a certificate login needs a certificate and its key",
+                         "set winrm: {certificate: FILE, key: FILE}")
     if auth == "kerberos" and connection.password is not None:
         raise UsageError(
             "winrm-kerberos-password", f"{host.name}: Kerberos takes its ticket from the cache, not a password",
             f"run kinit {connection.user or 'USER@REALM'}, and leave password: out")
     if auth not in ("certificate", "kerberos") and not (connection.user and connection.password):
-        raise UsageError("winrm-login", f"{host.name}: {auth} needs user: and password:", "set both in the inventory")
+        raise UsageError("winrm-login", f"{host.name}: {auth} needs user: and password:",
+                         "set both in the inventory, or another login by winrm: {auth: ...}")
     return Place(
         host.name, connection.address or host.name, port, scheme == "https", auth, connection.user,
-        connection.password, _path(certificate), _path(key), _path(options.get("winrm_ca", "")), connection.timeouts)
+        connection.password, _path(certificate), _path(key), _path(options.get("ca", "")), connection.timeouts)
+
+
+def check_means(place: Place) -> None:
+    """Raise UsageError, before anything is sent, for files that cannot be read and packages that are not installed."""
+    for key, file in (("ca", place.authority), ("certificate", place.certificate), ("key", place.key)):
+        if file and not os.access(file, os.R_OK):
+            raise UsageError("winrm-file", f"{place.name}: winrm.{key}: {file} cannot be read", "name a PEM file")
+    package = _PACKAGES.get(place.auth)
+    if package and importlib.util.find_spec(package) is None:
+        raise UsageError("winrm-package", f"{place.name}: {place.auth} needs a package that is not installed",
+                         f"pip install 'pywinrm[{place.auth}]'")
 
 
 def _path(text: str) -> str:

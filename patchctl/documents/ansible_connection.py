@@ -17,7 +17,7 @@ from typing import Any
 from patchctl.documents.connection import SettingError
 from patchctl.documents.draft import Layer, Setting
 from patchctl.documents.loader import Vaulted
-from patchctl.model.hosts import SecretRef
+from patchctl.model.hosts import WINRM_AUTHS, WINRM_SCHEMES, SecretRef
 from patchctl.model.units import parse_duration
 
 # variable -> setting. Where Ansible knows several names, the later one here wins, as it does there.
@@ -35,8 +35,16 @@ VARIABLES = {
     "ansible_become_password": "become.password",
     "ansible_become_flags": "become.flags",
     "ansible_ssh_common_args": "ansible_ssh_common_args", "ansible_ssh_extra_args": "ansible_ssh_extra_args",
+    "ansible_winrm_host": "winrm.address", "ansible_winrm_port": "winrm.port", "ansible_winrm_user": "winrm.user",
+    "ansible_winrm_pass": "winrm.password", "ansible_winrm_password": "winrm.password",
+    "ansible_winrm_scheme": "winrm.scheme", "ansible_winrm_transport": "winrm.auth",
+    "ansible_winrm_ca_trust_path": "winrm.ca",
+    "ansible_winrm_cert_pem": "winrm.certificate", "ansible_winrm_cert_key_pem": "winrm.key",
+    "ansible_winrm_server_cert_validation": "winrm.validation",
 }
-SECRETS = frozenset({"password", "passphrase", "become.password"})
+WINRM_OWN = ("address", "port", "user", "password")
+"""Settings of which Ansible has names that count for WinRM only, stronger than the general ones there."""
+SECRETS = frozenset({"password", "passphrase", "become.password", "winrm.password"})
 _TRANSPORTS = {"smart": "ssh", "paramiko": "ssh", "paramiko_ssh": "ssh", "psrp": "winrm", "ansible.builtin.ssh": "ssh",
                "ansible.builtin.local": "local", "ansible.builtin.winrm": "winrm", "ansible.builtin.psrp": "winrm"}
 _TEMPLATE = re.compile(r"\{\{\s*(?P<name>[A-Za-z_]\w*)\s*(?:\|\s*default\((?P<default>[^(){}]*)\)\s*)?\}\}")
@@ -99,7 +107,9 @@ def _plain_setting(key: str, variable: str, value: Any) -> dict[str, Any]:
     text = str(value)
     if key in ("ansible_ssh_common_args", "ansible_ssh_extra_args"):
         return parse_ssh_arguments(text)
-    if key == "port":
+    if key.startswith("winrm.") and key != "winrm.port":
+        return _winrm_setting(key, variable, value)
+    if key in ("port", "winrm.port"):
         if not text.isdecimal() or not 0 < int(text) < 65536:
             raise SettingError(f"{variable}: {text!r} is not a port")
         return {key: int(text)}
@@ -117,6 +127,19 @@ def _plain_setting(key: str, variable: str, value: Any) -> dict[str, Any]:
     if key == "become.flags":
         return {key: tuple(shlex.split(text))}
     return {key: (text,) if key == "keys" else text}
+
+
+def _winrm_setting(key: str, variable: str, value: Any) -> dict[str, Any]:
+    words = [str(word) for word in value] if isinstance(value, (list, tuple)) else str(value).split(",")
+    text = words[0].strip() if len(words) == 1 else ", ".join(words)
+    if key == "winrm.validation":
+        if text == "validate":
+            return {}
+        raise SettingError(f"{text!r} is refused, certificates are checked: give the authority by winrm: {{ca: FILE}}")
+    choices = {"winrm.auth": WINRM_AUTHS, "winrm.scheme": WINRM_SCHEMES}.get(key)
+    if choices and text not in choices:
+        raise SettingError(f"{text!r} is not one of {', '.join(choices)}: set winrm: {{{key[6:]}: ...}}")
+    return {key: text if choices else str(value)}
 
 
 def resolve_template(value: Any, scope: Scope, nesting: int = 0) -> Any:

@@ -9,6 +9,7 @@ from patchctl.documents.loader import Vaulted
 from patchctl.model.hosts import Become, Connection, SecretRef, Timeouts
 
 OPTION_PREFIX = "ssh_options."
+WINRM_PREFIX = "winrm."
 
 
 class SettingError(Exception):
@@ -47,10 +48,12 @@ def build_connection(settings: Mapping[str, Any], place_of: Callable[[str], str]
         total=settings.get("timeouts.total", defaults_timeouts.total) * factor,
         factor=factor,
     )
+    transport = settings.get("connection", "ssh")
+    winrm = {k[len(WINRM_PREFIX) :]: str(value) for k, value in settings.items() if k.startswith(WINRM_PREFIX)}
     options = {k[len(OPTION_PREFIX) :]: str(value) for k, value in settings.items() if k.startswith(OPTION_PREFIX)}
     return Connection(
-        transport=settings.get("connection", "ssh"), address=settings.get("address", ""), port=settings.get("port"),
+        transport=transport, address=settings.get("address", ""), port=settings.get("port"),
         user=settings.get("user", ""), password=secret("password"), keys=tuple(settings.get("keys", ())),
         key_passphrase=secret("passphrase"), jump=tuple(settings.get("jump", ())), become=become, timeouts=timeouts,
-        options=options,
+        options=options, winrm=winrm if transport == "winrm" else {},
     )

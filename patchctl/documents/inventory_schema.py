@@ -31,10 +31,9 @@ from patchctl.documents.fields import (
     read_whole,
 )
 from patchctl.documents.health import HealthEntry
+from patchctl.model.hosts import WINRM_AUTHS, WINRM_SCHEMES
 
 TRANSPORTS = ("ssh", "openssh", "winrm", "local", "fake")
-TRANSPORTS_TO_COME = ("winrm",)
-"""Accepted, so that inventories can hold such hosts already; nothing can reach them yet."""
 BECOME_METHODS = ("none", "sudo", "su", "doas")
 REBOOT_WORDS = ("never", "if_required", "always")
 
@@ -92,6 +91,18 @@ class TimeoutsSection(Strict):
     total: Duration | None = None
 
 
+class WinrmSection(Strict):
+    """How to log in over WinRM."""
+
+    scheme: Annotated[str, one_of(*WINRM_SCHEMES)] | None = Field(
+        default=None, description="left out: https, and http for port 5985")
+    auth: Annotated[str, one_of(*WINRM_AUTHS)] | None = Field(
+        default=None, description="left out: ntlm, and certificate where one is given")
+    ca: Text | None = Field(default=None, description="PEM file with whom to trust; left out: the system's authorities")
+    certificate: Text | None = Field(default=None, description="PEM file to log in with")
+    key: Text | None = Field(default=None, description="PEM file with the certificate's key")
+
+
 class FrozenSection(Strict):
     """Why a host must not be touched, and until when."""
 
@@ -116,6 +127,7 @@ class Settings(Strict):
     become: Annotated[BecomeSection, Shorthand(_read_become)] | None = None
     timeouts: TimeoutsSection | None = None
     ssh_options: Annotated[dict[str, str], Read(_read_options, {"type": "object"})] | None = None
+    winrm: WinrmSection | None = None
     vars: dict[str, Free] | None = None
     health: list[HealthEntry] | None = None
     reboot: Annotated[str, one_of(*REBOOT_WORDS)] | None = None

@@ -18,7 +18,7 @@ from patchctl.documents.source import Findings
 from patchctl.model.hosts import Freeze
 
 RESERVED = ("all", "ungrouped")
-NESTED = ("become", "timeouts", "ssh_options")
+NESTED = ("become", "timeouts", "ssh_options", "winrm")
 _NOT_SETTINGS = ("vars", "health", "hosts", "groups", "imports")
 # The characters of limit patterns must not be in names, or a pattern could not tell them apart.
 _HOST_NAME = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9_.-]*[A-Za-z0-9_])?")

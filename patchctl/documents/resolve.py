@@ -13,6 +13,7 @@ from typing import Any
 from patchctl.documents.ansible_connection import (
     SECRETS,
     VARIABLES,
+    WINRM_OWN,
     Raw,
     Scope,
     ansible_settings,
@@ -180,6 +181,7 @@ class _Resolver:
         def place_of(key: str) -> str:
             return str(merged.settings[key].setting.place) if key in merged.settings else ""
 
+        _take_winrm(settings, origins)
         jump = settings.get("jump", ())
         own_names = (name, settings.get("address", name))
         is_own_jump = any(_jump_host(hop) in own_names for hop in jump)
@@ -295,6 +297,14 @@ def _add_level(base: _Merged, level: Level, label: str) -> _Merged:
     variables = {**base.variables, **{key: said(setting) for key, setting in level.variables.items()}}
     health = {**base.health, **{c: said(setting) for c, setting in level.health.items() if c not in base.health}}
     return _Merged(settings, variables, health, (*base.vaulted, *level.vaulted), weight)
+
+
+def _take_winrm(settings: dict[str, Any], origins: dict[str, str]) -> None:
+    """Let `ansible_winrm_user` and its like count on hosts that are reached over WinRM, and nowhere else."""
+    for key in WINRM_OWN:
+        origin, value = origins.pop(f"winrm.{key}", ""), settings.pop(f"winrm.{key}", None)
+        if value is not None and settings.get("connection") == "winrm":
+            settings[key], origins[key] = value, origin
 
 
 def _jump_host(hop: str) -> str:

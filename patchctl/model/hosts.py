@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+WINRM_SCHEMES = ("http", "https")
+WINRM_AUTHS = ("ntlm", "basic", "credssp", "kerberos", "certificate")
+
 
 @dataclass(frozen=True, slots=True)
 class SecretRef:
@@ -63,6 +66,8 @@ class Connection:
     timeouts: Timeouts = Timeouts()
     options: Mapping[str, str] = field(default_factory=dict)
     """Further ssh options in ssh_config's names and lower case (from `ssh_options:` or ansible_ssh_common_args)."""
+    winrm: Mapping[str, str] = field(default_factory=dict)
+    """For transport winrm: scheme, auth, ca, certificate, key, as far as they are set."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,8 @@ from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from patchctl.documents.inventory_schema import TRANSPORTS, TRANSPORTS_TO_COME
+from patchctl.connect.winrm_settings import place_of
+from patchctl.documents.inventory_schema import TRANSPORTS
 from patchctl.documents.policies import PolicyDocument
 from patchctl.documents.policy_schema import ApprovalTest
 from patchctl.documents.source import Findings
@@ -190,16 +191,35 @@ def check_inventory(inventory: Inventory, now: float, findings: Findings) -> Non
             findings.note(_host_note(host.origins.get("connection", ""), "unknown-connection",
                                      f"host {name!r} cannot be reached: no connection {host.connection.transport!r}",
                                      f"known: {', '.join(TRANSPORTS)}"))
-    for transport in TRANSPORTS_TO_COME:
-        hosts = [host for host in inventory.hosts.values() if host.connection.transport == transport]
-        if hosts:
-            findings.note(_host_note(hosts[0].origins.get("connection", ""), "without-effect",
-                                     f"connection {transport!r} is accepted, but nothing reaches its hosts yet "
-                                     f"({len(hosts)} here)", "keep them for a later version; scans leave them unknown"))
+    _check_winrm(inventory, findings)
     for name in inventory.hosts:
         if name in inventory.groups:
             findings.note(_host_note("", "ambiguous-name", f"{name!r} is a host and a group",
                                      "patterns mean the group; rename one of the two"))
+
+
+_WINRM_PLACES = {"winrm-jump": "jump", "winrm-auth-http": "winrm.auth", "winrm-certificate": "winrm.auth"}
+"""Code -> the setting where it is noted; all others: where `connection` is set."""
+
+
+def _check_winrm(inventory: Inventory, findings: Findings) -> None:
+    """Note hosts whose settings cannot work over WinRM, once per place and reason."""
+    hosts = [host for host in inventory.hosts.values() if host.connection.transport == "winrm"]
+    found: dict[tuple[str, str], list[UsageError]] = {}
+    for host in hosts:
+        try:
+            place_of(host)
+        except UsageError as error:
+            origin = host.origins.get(_WINRM_PLACES.get(error.code, ""), "") or host.origins.get("connection", "")
+            found.setdefault((origin, error.code), []).append(error)
+        for text in host.ignored:
+            if text.startswith("ansible_winrm_"):
+                message, _, origin = text.rstrip(")").rpartition(" (")
+                note = UsageError("winrm-ignored", f"{host.name}: {message}", "the setting is left out")
+                found.setdefault((origin, "winrm-ignored"), []).append(note)
+    for (origin, code), errors in found.items():
+        more = f" (and {len(errors) - 1} more)" if len(errors) > 1 else ""
+        findings.note(_host_note(origin, code, f"{errors[0].message}{more}", errors[0].hint))
 
 
 def _host_note(origin: str, code: str, message: str, hint: str) -> Problem:

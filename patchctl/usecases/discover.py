@@ -88,7 +88,9 @@ def _managed_hosts(inventory: Inventory, known: KnownHosts) -> list[ManagedHost]
 
 
 def _managed(host: Host, addresses: frozenset[str], known: KnownHosts) -> ManagedHost:
-    port = host.connection.port or (5986 if host.connection.transport == "winrm" else 22)
+    connection = host.connection
+    usual = 22 if connection.transport != "winrm" else 5985 if connection.winrm.get("scheme") == "http" else 5986
+    port = connection.port or usual
     lines = (key for name in {_address_of(host), *addresses} for key in known.lookup(name, port) if not key.marker)
     keys = frozenset((key.blob.type, fingerprint(key.blob)) for key in lines)
     return ManagedHost(host.name, addresses, port, keys)

@@ -38,6 +38,7 @@ def explain_host(host: Host) -> list[dict[str, str]]:
         ("frozen", host.frozen and f"{host.frozen.reason} (until {host.frozen.until or 'lifted'})"),
     ]
     effective += [(f"ssh_options.{name}", value) for name, value in connection.options.items()]
+    effective += [(f"winrm.{name}", value) for name, value in connection.winrm.items()]
     rows = [_row(key, value, host.origins.get(key, "")) for key, value in effective
             if value not in (None, "", ()) or key in host.origins]
     rows += [_row(f"health.{check.kind}", check.target or "yes", host.origins.get(f"health.{check.kind}", ""))

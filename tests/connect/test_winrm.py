@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import hashlib
+import ssl
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from patchctl.connect.connections import Connections
 from patchctl.connect.context import Context
 from patchctl.connect.contract import Command
 from patchctl.connect.known_hosts import KnownHosts, KnownKey
 from patchctl.connect.winrm import WinrmSession, WinrmTransport
 from patchctl.connect.winrm_pin import pin_of
+from patchctl.connect.winrm_settings import place_of
+from patchctl.documents.inventories import load_inventory
 from patchctl.model.errors import HostError, HostKeyError, LoginError, PrivilegeError, UsageError
 from patchctl.model.hosts import Connection, Host, SecretRef, Timeouts
 from tests.winrm.injected import AFTER, BEFORE
@@ -26,14 +32,14 @@ def open_at(
     trusted: bool = True, **options: str,
 ) -> WinrmSession:
     port = peer.tls_port if tls else peer.port
-    settings = {"winrm_auth": auth, "winrm_scheme": "https" if tls else "http", **options}
+    settings = {"auth": auth, "scheme": "https" if tls else "http", **options}
     if trusted:
-        settings["winrm_ca"] = str(peer.authority.file)
+        settings["ca"] = str(peer.authority.file)
     reference = SecretRef("plain", password) if auth not in ("certificate", "kerberos") else None
     known = KnownHosts([KnownKey(f"[{peer.address}]:{port}", pin_of(der)) for der in pins])
     context = Context(lambda host: pytest.fail("no ssh here"), lambda endpoint: known, lambda found: found.value)
     host = Host("win01", Connection(
-        "winrm", peer.address, port, ADMIN, reference, timeouts=TIMES, options=settings))
+        "winrm", peer.address, port, ADMIN, reference, timeouts=TIMES, winrm=settings))
     return WinrmTransport(context).open(host)
 
 
@@ -42,6 +48,30 @@ def says(session: WinrmSession, command: Command) -> Any:
         return session.run(command)
     finally:
         session.close()
+
+
+def test_an_inventory_leads_to_the_host(winrm_peers: StartPeers, tmp_path: Path) -> None:
+    (peer,) = winrm_peers()
+    peer.powershell({SCRIPT: Answer("yes")})
+    (tmp_path / "hosts.yaml").write_text(
+        f"defaults: {{connection: winrm, user: {ADMIN}, password: 'env:WINRM', winrm: {{ca: {peer.authority.file}}}}}\n"
+        f"hosts:\n  win01: {{address: {peer.address}, port: {peer.tls_port}, winrm: {{auth: basic}}}}\n")
+    inventory = load_inventory([tmp_path / "hosts.yaml"])
+    connections = Connections(inventory, known_hosts=(), ssh_config=None, secrets=lambda found: PASSWORD)
+    assert says(connections.open(inventory.hosts["win01"]), Command(SCRIPT)).stdout == b"yes"  # type: ignore[arg-type]
+    connections.close()
+    assert peer.shells == ()
+
+
+def test_files_and_jump_hosts_are_looked_at_before_anything_is_sent(winrm_peers: StartPeers) -> None:
+    (peer,) = winrm_peers()
+    with pytest.raises(UsageError) as caught:
+        open_at(peer, tls=True, trusted=False, ca="/nonexistent/ca.pem")
+    assert caught.value.code == "winrm-file"
+    with pytest.raises(UsageError) as caught:
+        place_of(Host("win01", Connection("winrm", jump=("bastion",))))
+    assert caught.value.code == "winrm-jump"
+    assert peer.connections == 0
 
 
 @pytest.mark.parametrize(("auth", "tls"), [("ntlm", False), ("ntlm", True), ("basic", True), ("credssp", False)])
@@ -62,7 +92,7 @@ def test_client_certificates_log_in(winrm_peers: StartPeers) -> None:
     (peer,) = winrm_peers()
     peer.powershell({SCRIPT: Answer("yes")})
     pem, key = peer.authority.client(ADMIN)
-    session = open_at(peer, "certificate", tls=True, winrm_certificate=str(pem), winrm_key=str(key))
+    session = open_at(peer, "certificate", tls=True, certificate=str(pem), key=str(key))
     assert says(session, Command(SCRIPT)).stdout == b"yes"
     assert peer.shells == ()
 
@@ -82,15 +112,14 @@ def test_data_arrives_whole(winrm_peers: StartPeers) -> None:
 
 
 def test_strangers_certificates_see_no_credentials_until_they_are_pinned(winrm_peers: StartPeers) -> None:
-    import ssl
-
     (peer,) = winrm_peers()
     peer.powershell({SCRIPT: Answer("yes")})
     shown = ssl.PEM_cert_to_DER_cert(peer.certificate[0].read_text())
     for pins in ((), (b"another",)):
         with pytest.raises(HostKeyError) as caught:
             open_at(peer, "basic", tls=True, trusted=False, pins=pins)
-        assert "patchctl trust --limit win01" in caught.value.hint
+        assert hashlib.sha256(shown).digest().hex(":").upper() in caught.value.message
+        assert "winrm: {ca: FILE}" in caught.value.hint
     assert peer.credentials_seen == 0
     assert says(open_at(peer, "basic", tls=True, trusted=False, pins=(shown,)), Command(SCRIPT)).stdout == b"yes"
 
@@ -121,8 +150,15 @@ def test_elevation_is_asked_for_before_the_script_runs(winrm_peers: StartPeers) 
     assert peer.shells == ()
 
 
-@pytest.mark.parametrize("at", ["Create", "Command", "Send", "Receive", "Signal", "Delete"])
-@pytest.mark.parametrize("kind", sorted(BEFORE | AFTER))
+OPERATIONS = ("Create", "Command", "Send", "Receive", "Signal", "Delete")
+FAULTS = [
+    pytest.param(kind, at, marks=() if index % len(OPERATIONS) == place else pytest.mark.soak)
+    for index, kind in enumerate(sorted(BEFORE | AFTER)) for place, at in enumerate(OPERATIONS)
+]
+"""Each kind of fault at one operation; at all of them in the long version."""
+
+
+@pytest.mark.parametrize(("kind", "at"), FAULTS)
 def test_no_fault_leaks_a_shell_or_runs_anything_twice(winrm_peers: StartPeers, kind: str, at: str) -> None:
     (peer,) = winrm_peers()
     peer.powershell({SCRIPT: Answer("yes")})

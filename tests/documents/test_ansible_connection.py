@@ -129,3 +129,23 @@ def test_ssh_arguments_yield_to_stronger_levels(tmp_path: Path) -> None:
     host = load_host(tmp_path, (
         "[web]\nweb1 ansible_port=7\n[web:vars]\nansible_ssh_common_args='-p 9 -J gate'\nansible_port=8\n"))
     assert (host.connection.port, host.connection.jump) == (7, ("gate",))
+
+
+def test_winrm_variables_are_settings_of_winrm_hosts_only(tmp_path: Path) -> None:
+    (tmp_path / "hosts").write_text(
+        "[all:vars]\nansible_user=general\nansible_winrm_user=adm\nansible_winrm_password=geheim\n"
+        "ansible_winrm_transport=basic\nansible_winrm_scheme=https\nansible_winrm_ca_trust_path=/ca.pem\n"
+        "ansible_winrm_cert_pem=/c.pem\nansible_winrm_cert_key_pem=/c.key\n"
+        "[x]\nw1 ansible_connection=winrm ansible_winrm_port=15986\nl1\n"
+        "w2 ansible_connection=winrm ansible_winrm_transport=plaintext\n")
+    hosts = load_inventory([tmp_path / "hosts"]).hosts
+    w1, l1 = hosts["w1"].connection, hosts["l1"].connection
+    assert (w1.transport, w1.user, w1.port) == ("winrm", "adm", 15986)
+    assert w1.password is not None
+    assert w1.password.value == "geheim"
+    assert dict(w1.winrm) == {
+        "auth": "basic", "scheme": "https", "ca": "/ca.pem", "certificate": "/c.pem", "key": "/c.key"}
+    assert (l1.user, l1.password, l1.winrm) == ("general", None, {})
+    assert "geheim" not in repr(hosts["w1"].variables)
+    assert "auth" not in hosts["w2"].connection.winrm
+    assert any("'plaintext' is not one of" in text for text in hosts["w2"].ignored)

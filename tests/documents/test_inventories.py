@@ -221,3 +221,32 @@ def test_merging_obeys_depth_then_name(tmp_path_factory: pytest.TempPathFactory,
         assert host.groups == tuple(sorted(mine))
         assert host.variables == expected
     assert set(inventory.hosts) == {h for g in groups.values() for h in g["hosts"]} | set(data["hosts"])
+
+
+def test_winrm_settings_merge_key_by_key_and_the_nearest_wins(tmp_path: Path) -> None:
+    (tmp_path / "hosts.yaml").write_text("""
+defaults: {winrm: {auth: kerberos, ca: /default.pem}}
+sites: {ams: {winrm: {ca: /site.pem}}}
+groups:
+  win:
+    site: ams
+    connection: winrm
+    winrm: {scheme: https}
+    hosts: {w1: {winrm: {auth: certificate, certificate: c, key: k}}, w2: {}}
+hosts: [l1]
+""")
+    hosts = load_inventory([tmp_path / "hosts.yaml"]).hosts
+    assert dict(hosts["w1"].connection.winrm) == {
+        "auth": "certificate", "ca": "/site.pem", "scheme": "https", "certificate": "c", "key": "k"}
+    assert dict(hosts["w2"].connection.winrm) == {"auth": "kerberos", "ca": "/site.pem", "scheme": "https"}
+    assert hosts["l1"].connection.winrm == {}
+
+
+@pytest.mark.parametrize(("written", "said"), [
+    ("{auth: plaintext}", "plaintext"), ("{scheme: ftp}", "ftp"), ("{verify: no}", "verify"), ("{ca: [a]}", "text"),
+])
+def test_winrm_settings_are_strict(tmp_path: Path, written: str, said: str) -> None:
+    (tmp_path / "hosts.yaml").write_text(f"defaults: {{winrm: {written}}}\nhosts: [w1]\n")
+    with pytest.raises(DocumentsError) as caught:
+        load_inventory([tmp_path / "hosts.yaml"])
+    assert said in str(caught.value.problems)
