@@ -22,6 +22,7 @@ from patchctl.model.errors import Problem
 from patchctl.model.hosts import Inventory
 from patchctl.usecases.content import check_baseline
 from patchctl.usecases.crosschecks import check_inventory, check_policies
+from patchctl.usecases.other_baselines import check_other
 from patchctl.usecases.waivers import check_waivers
 
 
@@ -86,6 +87,8 @@ def validate_project(
     for found in policies:
         _check_commands(found, settings.project, findings)
     for path in plan.baselines:
+        if check_other(path, reader.name(path), findings):
+            continue
         baseline = read_baseline(path, reader.name(path), findings)
         if baseline is not None:
             check_baseline(baseline, findings)
@@ -185,4 +188,6 @@ def _kind_of(path: Path) -> str:
     document = parse_document(source, quiet) if source else None
     if document is None or not isinstance(document.tree, Section):
         return "unknown"
+    if isinstance(document.tree.get("policy"), Section):  # ours is a name; Wazuh SCA has a mapping there
+        return "baseline"
     return next((key for key in ("policy", "baseline", "waivers") if key in document.tree), "inventory")
