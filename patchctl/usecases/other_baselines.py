@@ -18,8 +18,8 @@ MAX_NOTES = 20
 def check_other(path: Path, name: str, findings: Findings) -> bool:
     """Check a baseline file of another kind than our own; `name` is how messages call it.
 
-    Problems, and what of its rules is not interpreted (as notes), go to `findings`. Return False, with nothing done, for
-    files of our own form or of no known kind.
+    Problems, and what of its rules is not interpreted (as notes), go to `findings`. Return False, with nothing done,
+    for files of our own form or of no known kind.
     """
     try:
         with path.open("rb") as stream:
