@@ -385,7 +385,8 @@ foreach ($left in [IO.Directory]::GetFileSystemEntries($Base)) {
   $leaf = [IO.Path]::GetFileName($left)
   if (@('runs', 'stage') -contains $leaf) {
     foreach ($inside in [IO.Directory]::GetFileSystemEntries($left)) { Say "residue $inside" }
-  } elseif (@('fence', 'hold', 'lock', 'wsusscn2.cab') -notcontains $leaf) { Say "residue $left" }
+  } elseif ($leaf -like 'ask-*') { continue }  # a scan that is under way: platforms/windows/system_task.py
+  elseif (@('fence', 'hold', 'lock', 'wsusscn2.cab') -notcontains $leaf) { Say "residue $left" }
 }
 foreach ($task in @(Get-ScheduledTask -TaskPath '\patchctl\' -ErrorAction SilentlyContinue)) {
   if ($task.TaskName -eq "patchctl-$Attempt") { Say "residue task $($task.TaskName)" }

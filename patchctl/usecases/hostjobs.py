@@ -45,7 +45,7 @@ LOCK_ADJUSTMENTS = {"wait-for-lock": 1200, "wait-longer-for-lock": 2400}
 """... and as a remedy; the longest that an attempt has counts."""
 _KERNEL = re.compile(r"linux-image-|kernel-core|kernel-default")
 _HINTS = {
-    "veto": "the host's owner removes /etc/patchctl/hold when it may go on",
+    "veto": "the host's owner removes the file (/etc/patchctl/hold, %ProgramData%\\patchctl\\hold) when it may go on",
     "fenced": "if that controller is gone for good: patchctl state takeover --limit HOST",
 }
 # Words of the runner -> error codes that the diagnosis understands.

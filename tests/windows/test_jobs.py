@@ -23,9 +23,10 @@ from patchctl.model.plan import Change, HostPlan, Plan, PlannedRing
 from patchctl.model.policy import Limits, PackageOffer
 from patchctl.model.rollout import HostJob, JobOutcome
 from patchctl.platforms import read_facts
+from patchctl.platforms.contract import InstallRequest
 from patchctl.platforms.windows import PLATFORM
 from patchctl.platforms.windows.offers import add_offers
-from patchctl.rollout.diagnose import diagnose
+from patchctl.rollout.diagnose import diagnose, diagnose_interruption
 from patchctl.store.database import open_store
 from patchctl.usecases.hostjobs import HostVisits
 from patchctl.usecases.scan import collect_snapshot
@@ -232,3 +233,24 @@ def test_a_search_that_fails_makes_everything_unknown_and_says_why(rig: Rig) -> 
     assert (facts.updates, facts.packages, facts.held) == (None, None, None)
     assert facts.why_unknown("updates") == "the update server's or the proxy's name does not resolve (0x8024402C)"
     assert rig.job("verify", data={"health_before": []}).error.code == "packages-unknown"  # type: ignore[union-attr]
+
+
+def test_a_product_is_removed_by_its_code(rig: Rig) -> None:
+    """msiexec /x for real: the payload's uninstall, proven by the registry."""
+    host = rig.hosts["win1"]
+    product = next(p for p in rig.facts("win1").packages if p.name == "demo-tool")
+    folder = host.disk.path("C:\\work")
+    folder.mkdir()
+    payload = PLATFORM.install_script(InstallRequest((), (), (product.source,), "C:\\work"))
+    (folder / "payload.cmd").write_bytes(payload.replace("\n", "\r\n").encode())
+    rc, said = host.disk.run("cmd", "/d", "/c", "C:\\work\\payload.cmd")
+    assert (rc, f"patchctl: exit-code {product.source} 0" in said) == (0, True), said
+    assert [p for p in rig.facts("win1").packages if p.name == "demo-tool"] == []
+    rc, said = host.disk.run("cmd", "/d", "/c", "C:\\work\\payload.cmd")  # and again: not installed any more
+    found = diagnose("poll", None, {"log": said, "rc": rc}, PLATFORM.signatures)
+    assert (found.signature, rc) == ("not-installed", 1605 & 0xFF), said
+
+
+def test_an_interrupted_attempt_is_retried_without_dpkgs_remedy() -> None:
+    found = diagnose_interruption({"step": "install", "boot_id": "x"}, PLATFORM.signatures)
+    assert (found.signature, found.transient, found.remedy) == ("attempt-interrupted", True, "")

@@ -30,8 +30,8 @@ def _hresult(code: Code) -> Signature:
 _PASSES = "|".join(str(code.number) for code in INSTALLER if code.ok)
 
 SIGNATURES: tuple[Signature, ...] = (
-    Signature("update-loop", "patch", r"^patchctl: update-loop (?P<what>\S+)",
-              "{what} was installed before and is offered again: quarantined"),
+    # Never matches a line: it gives interrupted attempts (rollout/diagnose.py) no remedy of dpkg's.
+    Signature("attempt-interrupted", "package-manager", r"(?!)", "the install was interrupted", transient=True),
     Signature("reboot-pending", "reboot", r"^patchctl: reboot-first", "an earlier installation waits for a reboot"),
     Signature("asks-questions", "patch", r"^patchctl: asks-questions (?P<what>\S+)",
               "{what} asks questions while it installs"),

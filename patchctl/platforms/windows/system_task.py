@@ -22,7 +22,10 @@ $acl.SetSecurityDescriptorSddlForm('O:BAG:BAD:PAI(A;OICI;FA;;;SY)(A;OICI;FA;;;BA
 $owner = (Get-Acl -LiteralPath $base).GetOwner([Security.Principal.SecurityIdentifier]).Value
 if (@('S-1-5-18', 'S-1-5-32-544') -notcontains $owner) { throw "$base belongs to $owner" }
 $name = 'ask-' + [Guid]::NewGuid().ToString('N')
-$folder = "$base\new.$name"
+$folder = "$base\$name"
+# A question that was cut off may have left its folder: not one that is in use.
+Get-ChildItem -LiteralPath $base -Directory -Filter 'ask-*' |
+  Where-Object { $_.LastWriteTimeUtc -lt [DateTime]::UtcNow.AddDays(-1) } | Remove-Item -Recurse -Force
 [void][IO.Directory]::CreateDirectory($folder)
 try {
   $text = "`$said = & {`n" + $body + "`n}`n" +
