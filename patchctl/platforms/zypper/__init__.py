@@ -36,7 +36,7 @@ class Zypper:
 
     def resolve_probe(self, changes: Sequence[Change], refresh: str = "auto") -> Probe:
         text = probes.resolve_command(changes, refresh)
-        return Probe("zypper.resolve", text, root=True, when=probes.IS_ZYPPER, timeout=600)
+        return Probe("zypper.resolve", text, root=True, when=probes.IS_ZYPPER, timeout=300)
 
     def read_resolution(self, output: str) -> HostFacts:
         return pending.read_resolution(split_sections(output))

@@ -212,7 +212,7 @@ def scan_probes(refresh: str) -> tuple[Probe, ...]:
         Probe("zypper.lists", lists, when=IS_ZYPPER, timeout=20, volatile=True, pending=True),
         Probe("zypper.transactional", _TRANSACTIONAL, when=IS_ZYPPER, timeout=10, pending=True),
         # zypper refuses to build a cache, even one of our own, for anybody but root.
-        Probe("zypper.pending", pending_command(refresh), root=True, when=IS_ZYPPER, timeout=600, pending=True),
+        Probe("zypper.pending", pending_command(refresh), root=True, when=IS_ZYPPER, timeout=300, pending=True),
         Probe("zypper.audit", _AUDIT, root=True, when=IS_ZYPPER, timeout=120),
         Probe("zypper.reboot", _REBOOT, root=True, when=IS_ZYPPER, timeout=60),
         Probe("zypper.boot-files", _BOOT_FILES, root=True, when=f"{IS_ZYPPER} && [ -r /proc/self/maps ]", timeout=60),
