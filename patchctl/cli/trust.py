@@ -46,7 +46,7 @@ def command(
     inventory: tuple[str, ...], limit: str | None, forks: int | None, timeout: float | None, state: str | None,
     output: str, quiet: bool, verbose: int,
 ) -> int:  # fmt: skip
-    """Show the hosts' ssh keys and accept those that are new.
+    """Show the hosts' ssh keys, or certificates (WinRM), and accept those that are new.
 
     No credential is sent to a host that is not trusted yet. Compare the fingerprints with those you have from
     elsewhere (console, cloud API) before you say yes. Changed keys are accepted only for hosts named with --replace.
@@ -121,12 +121,12 @@ def _describe(survey: Survey) -> Document:
 
 
 def _row(key: HostKey) -> dict[str, Any]:
-    from patchctl.connect.known_hosts import fingerprint
+    from patchctl.usecases.trust import show_key
 
     return {
         "host": key.host, "name": key.name, "type": ("authority " if key.authority else "") + key.key.type,
         "fingerprint": key.fingerprint, "state": key.state,
-        "before": [fingerprint(old.blob) for old in key.before],
+        "before": [show_key(old.blob) for old in key.before],
     }  # fmt: skip
 
 

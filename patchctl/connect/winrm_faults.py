@@ -50,7 +50,7 @@ def translate(error: BaseException, place: Place, *, cut: bool = False, shown: s
         return HostKeyError(
             "certificate-untrusted",
             f"{where}: the certificate (SHA-256 {shown or 'unknown'}) is not trusted; no login was sent: {words}",
-            "compare its SHA-256 on the host; save it or its authority's as PEM and set winrm: {ca: FILE}")
+            f"compare its SHA-256, then: patchctl trust --limit {place.name}; or set winrm: {{ca: FILE}}")
     if isinstance(error, (InvalidCredentialsError, PermissionError)):  # SpnegoError: an answer that does not decrypt
         return LoginError(
             "auth-failed", f"{where}: {place.auth} login as {place.user or 'the certificate'} refused",

@@ -27,6 +27,11 @@ def digest_of(blob: KeyBlob) -> str:
     return blob.data[-_DIGEST:].hex() if whole else ""
 
 
+def show_digest(blob: KeyBlob) -> str:
+    """Return the pinned certificate's SHA-256 as AB:CD:..., "" for a key that is no pin."""
+    return bytes.fromhex(digest_of(blob)).hex(":").upper()
+
+
 def pins_of(known: KnownHosts, name: str, port: int) -> tuple[str, ...]:
     """Return the digests that are pinned for a host and port, without those marked @revoked."""
     lines = known.lookup(name, port)

@@ -28,6 +28,9 @@ from patchctl.connect.known_hosts import (
     parse_known_hosts,
 )
 from patchctl.connect.probe import fetch_key
+from patchctl.connect.winrm_certificate import shown_certificate
+from patchctl.connect.winrm_pin import pin_of, show_digest
+from patchctl.connect.winrm_settings import place_of
 from patchctl.model.errors import HostFailure, UsageError
 from patchctl.model.hosts import Host
 from patchctl.usecases.atomic import write_atomically
@@ -35,6 +38,7 @@ from patchctl.usecases.atomic import write_atomically
 NEW = "new"
 REPLACED = "replaced"
 _SSH = ("ssh", "openssh")
+_ASKED = ("ssh", "openssh", "winrm")
 
 Record = Callable[[str, Mapping[str, Any], str], object]
 """record(kind, data, reason): writes the confirmation into the audit trail."""
@@ -56,7 +60,7 @@ class HostKey:
 
     @property
     def fingerprint(self) -> str:
-        return fingerprint(self.key)
+        return show_key(self.key)
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,18 +83,24 @@ def survey_hosts(
     replace: Sequence[str] = (),
     on_done: Callable[[Host], None] | None = None,
 ) -> Survey:
-    """Ask each host for its key, through its jump hosts. Logs in at no host but the jump hosts already trusted."""
+    """Ask each host for its key, through its jump hosts, or for its certificate (winrm).
+
+    Logs in at no host but the jump hosts already trusted.
+    """
 
     def look(host: Host) -> HostKey:
-        endpoint = connections.endpoint(host)
+        endpoint = _endpoint_of(host, connections)
         known = connections.known_hosts(endpoint)
-        blob = fetch_key(connections, endpoint, known)
+        if host.connection.transport == "winrm":
+            blob = pin_of(shown_certificate(endpoint.address, endpoint.port, endpoint.timeouts.connect))
+        else:
+            blob = fetch_key(connections, endpoint, known)
         return _judge(host, endpoint, blob, known, replace)
 
-    asked = [host for host in hosts if host.connection.transport in _SSH]
+    asked = [host for host in hosts if host.connection.transport in _ASKED]
     found: dict[str, HostKey | HostFailure] = {
         host.name: HostFailure("not-ssh", f"{host.name}: transport {host.connection.transport} has no ssh host key")
-        for host in hosts if host.connection.transport not in _SSH
+        for host in hosts if host.connection.transport not in _ASKED
     }
     for host, outcome in visit(asked, look, forks, site_forks=site_forks):
         found[host.name] = outcome
@@ -113,7 +123,7 @@ def survey_file(
     keys: list[HostKey] = []
     failures = []
     for host in hosts:
-        endpoint = connections.endpoint(host)
+        endpoint = _endpoint_of(host, connections)
         lines = [key for key in source.lookup(endpoint.known_as, endpoint.port) if not key.marker]
         known = connections.known_hosts(endpoint)
         keys += [_judge(host, endpoint, line.blob, known, replace) for line in lines]
@@ -133,14 +143,20 @@ def survey_authority(hosts: Sequence[Host], connections: Connections, file: Path
     if not found or is_certificate(found[0].blob):
         raise UsageError("authority-form", f"{file}: not a public key", "name the authority's .pub file")
     keys = []
+    failures = []
     for host in hosts:
+        if host.connection.transport not in _SSH:
+            failures.append((host.name, HostFailure(
+                "not-ssh", f"{host.name}: transport {host.connection.transport} knows no ssh authority",
+                "for WinRM set winrm: {ca: FILE}")))
+            continue
         endpoint = connections.endpoint(host)
         for authority in found:
             lines = connections.known_hosts(endpoint).lookup(endpoint.known_as, endpoint.port)
             known = any(k.marker == "@cert-authority" and k.blob.data == authority.blob.data for k in lines)
             keys.append(HostKey(
                 host.name, _name(endpoint), authority.blob, KNOWN if known else NEW, authority=True))
-    return Survey(tuple(keys), ())
+    return Survey(tuple(keys), tuple(failures))
 
 
 def accept_keys(survey: Survey, file: Path, record: Record, reason: str) -> int:
@@ -161,7 +177,7 @@ def accept_keys(survey: Survey, file: Path, record: Record, reason: str) -> int:
         "keys": [
             {"host": key.host, "name": key.name, "type": key.key.type, "fingerprint": key.fingerprint,
              "state": key.state, "authority": key.authority,
-             "before": [fingerprint(old.blob) for old in key.before]}
+             "before": [show_key(old.blob) for old in key.before]}
             for key in accepted
         ],
     }, reason)  # fmt: skip
@@ -186,6 +202,22 @@ def _judge(
         state = REPLACED
     before = tuple(key for key in verdict.known if not key.marker) if state in (CHANGED, REPLACED) else ()
     return HostKey(host.name, _name(endpoint), plain_key(blob), state, before)
+
+
+def _endpoint_of(host: Host, connections: Connections) -> Endpoint:
+    """Return where a host shows its key or certificate. Raise UsageError."""
+    if host.connection.transport != "winrm":
+        return connections.endpoint(host)
+    place = place_of(host)
+    if not place.tls:
+        raise UsageError("winrm-no-certificate", f"{host.name}: there is no certificate over plain HTTP",
+                         "nothing is to be trusted there: leave this host out")
+    return Endpoint(place.name, place.address, place.port, place.user, timeouts=place.timeouts)
+
+
+def show_key(blob: KeyBlob) -> str:
+    """Return a key's fingerprint as ssh-keygen -l prints it, or the SHA-256 of a pinned certificate."""
+    return show_digest(blob) or fingerprint(blob)
 
 
 def plain_key(blob: KeyBlob) -> KeyBlob:

@@ -12,13 +12,14 @@ import pytest
 from patchctl.connect.connections import Connections
 from patchctl.connect.context import Context
 from patchctl.connect.contract import Command
-from patchctl.connect.known_hosts import KnownHosts, KnownKey
+from patchctl.connect.known_hosts import KnownHosts, KnownKey, encode_key
 from patchctl.connect.winrm import WinrmSession, WinrmTransport
 from patchctl.connect.winrm_pin import pin_of
 from patchctl.connect.winrm_settings import place_of
 from patchctl.documents.inventories import load_inventory
 from patchctl.model.errors import HostError, HostKeyError, LoginError, PrivilegeError, UsageError
-from patchctl.model.hosts import Connection, Host, SecretRef, Timeouts
+from patchctl.model.hosts import Connection, Host, Inventory, SecretRef, Timeouts
+from patchctl.usecases.trust import Survey, accept_keys, survey_hosts
 from tests.winrm.injected import AFTER, BEFORE
 from tests.winrm.peers import ADMIN, PASSWORD, Peer, StartPeers
 from tests.winrm.powershell import Answer
@@ -61,6 +62,41 @@ def test_an_inventory_leads_to_the_host(winrm_peers: StartPeers, tmp_path: Path)
     assert says(connections.open(inventory.hosts["win01"]), Command(SCRIPT)).stdout == b"yes"  # type: ignore[arg-type]
     connections.close()
     assert peer.shells == ()
+
+
+def test_trust_pins_the_certificate_that_was_shown_and_notices_another(
+    winrm_peers: StartPeers, tmp_path: Path) -> None:
+    (peer,) = winrm_peers()
+    peer.powershell({SCRIPT: Answer("yes")})
+    host = Host("win01", Connection(
+        "winrm", peer.address, peer.tls_port, ADMIN, SecretRef("plain", PASSWORD), winrm={"auth": "basic"}))
+    file, records = tmp_path / "known_hosts", list[Any]()
+
+    def survey(replace: tuple[str, ...] = ()) -> tuple[Connections, Survey]:
+        connections = Connections(Inventory({"win01": host}, {}, {}), known_hosts=[file], ssh_config=None,
+                                  secrets=lambda found: found.value)
+        return connections, survey_hosts([host], connections, 1, site_forks={}, replace=replace)
+
+    def accept(found: Survey) -> int:
+        return accept_keys(found, file, lambda *record: records.append(record), "seen on the console")
+
+    _, found = survey()
+    shown = ssl.PEM_cert_to_DER_cert(peer.certificate[0].read_text())
+    digest = hashlib.sha256(shown).digest().hex(":").upper()
+    assert [(key.state, key.fingerprint) for key in found.keys] == [("new", digest)]
+    assert accept(found) == 1
+    assert peer.credentials_seen == 0
+    assert records[0][1]["keys"][0]["fingerprint"] == digest
+    connections, found = survey()
+    assert [key.state for key in found.keys] == ["known"]
+    assert says(connections.open(host), Command(SCRIPT)).stdout == b"yes"  # type: ignore[arg-type]
+    file.write_text(file.read_text().replace(encode_key(pin_of(shown)), encode_key(pin_of(b"another"))))
+    connections, found = survey()
+    assert [key.state for key in found.keys] == ["changed"]
+    with pytest.raises(HostKeyError):
+        connections.open(host)
+    assert accept(survey(("win01",))[1]) == 1
+    assert [key.state for key in survey()[1].keys] == ["known"]
 
 
 def test_files_and_jump_hosts_are_looked_at_before_anything_is_sent(winrm_peers: StartPeers) -> None:
@@ -119,7 +155,7 @@ def test_strangers_certificates_see_no_credentials_until_they_are_pinned(winrm_p
         with pytest.raises(HostKeyError) as caught:
             open_at(peer, "basic", tls=True, trusted=False, pins=pins)
         assert hashlib.sha256(shown).digest().hex(":").upper() in caught.value.message
-        assert "winrm: {ca: FILE}" in caught.value.hint
+        assert "patchctl trust --limit win01" in caught.value.hint
     assert peer.credentials_seen == 0
     assert says(open_at(peer, "basic", tls=True, trusted=False, pins=(shown,)), Command(SCRIPT)).stdout == b"yes"
 
