@@ -120,7 +120,7 @@ def advisories(base, pkg, old):
     try:
         later = old[0].get_advisories(hawkey.GT) if old else []
     except Exception:
-        later = []
+        later, known = [], False  # what was skipped in between is not known: then "no" would be a guess
     for adv in list(pkg.get_advisories(hawkey.EQ)) + list(later):
         for one in adv.packages:
             if one.name == pkg.name and one.arch == pkg.arch:
