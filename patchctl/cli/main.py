@@ -29,7 +29,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "plan": ("Patch", "Work out exactly what a policy would change, host by host"),
     "apply": ("Patch", "Carry out a plan, or plan and carry out a policy"),
     "rollout": ("Patch", "Status, watch, pause, resume, abort, retry, approve, tick"),
-    "report": ("Prove", "Write a report of a rollout: html, json, csv"),
+    "report": ("Prove", "Write reports of a rollout, or of an assessment: html, json, csv, arf, sarif ..."),
     "audit": ("Prove", "Verify the hash chain of everything that was recorded"),
     "state": ("Keep", "Size, prune and upgrade the store"),
     "config": ("Keep", "Show settings and where each one comes from"),

@@ -1,4 +1,4 @@
-"""patchctl report: write what a rollout did as files, and print where they are."""
+"""patchctl report: write what a rollout did, or what an assessment came to, as files, and print where they are."""
 
 from __future__ import annotations
 
@@ -9,11 +9,26 @@ import click
 
 from patchctl.cli.options import output_option, quiet_options, state_option
 from patchctl.cli.output import Column, Document, emit
+from patchctl.cli.report_compliance import command as compliance
 
 COLUMNS = (Column("format", "FORMAT"), Column("path", "FILE"), Column("sha256", "SHA256"))
 
 
-@click.command("report")
+class _RolloutByDefault(click.Group):
+    """A group in which `report [ROLLOUT]` means `report rollout [ROLLOUT]`."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        if not args or (args[0] not in self.commands and args[0] not in ctx.help_option_names):
+            args = ["rollout", *args]
+        return super().parse_args(ctx, args)
+
+
+@click.group("report", cls=_RolloutByDefault)
+def command() -> None:
+    """Write reports as files: of a rollout (`report rollout`, or just `report`), or of an assessment."""
+
+
+@command.command("rollout")
 @click.argument("rollout", required=False)
 @click.option("--out", type=click.Path(file_okay=False, path_type=Path), metavar="DIR",
               help="Folder to write below. [default: reports/ of the project]")
@@ -22,7 +37,7 @@ COLUMNS = (Column("format", "FORMAT"), Column("path", "FILE"), Column("sha256", 
 @state_option
 @output_option()
 @quiet_options
-def command(
+def rollout_report(
     rollout: str | None, out: Path | None, formats: str, state: str | None, output: str, quiet: bool, verbose: int
 ) -> None:
     """Write the report of ROLLOUT (default: the latest) as HTML, JSON and CSV.
@@ -54,3 +69,6 @@ def command(
     if written.problems:
         message = f"the audit chain does not verify: {written.problems[0]}"
         raise TrustError("audit-chain", message, "see all of it with: patchctl audit verify")
+
+
+command.add_command(compliance)
