@@ -1,4 +1,7 @@
-"""A Plan: exactly what a rollout will do, host by host. A JSON document; read and written by model/codec.py."""
+"""A Plan: exactly what a rollout will do, host by host. A JSON document; read and written by model/codec.py.
+
+A plan changes packages (Change) or repairs findings (Fix and HostFix); its `kind` tells which.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +13,7 @@ from patchctl.model.hosts import HealthCheck
 from patchctl.model.policy import Limits, Notify
 
 PLAN_SCHEMA = "patchctl/plan-file/1"
+PATCH, REMEDIATE = "patch", "remediate"
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +32,74 @@ class Change:
     """Which approval rule let it through, or what it is needed by."""
     carrier: str = ""
     """"" = a file of the plan, by sha256; else who fetches and verifies it on the host: windows-update."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fix:
+    """How one rule's finding is repaired: the same on every host."""
+
+    name: str
+    """BASELINE/RULE"""
+    baseline: str
+    rule: str
+    title: str
+    severity: str
+    kind: str
+    """declarative (rendered by a check type: what it does is known before) | script (only what it says is known)"""
+    script: str
+    files: tuple[str, ...] = ()
+    """Paths that are copied aside before it runs, besides those that a declarative fix names itself."""
+    disruption: str = ""
+    reboot: bool = False
+    """It counts only after a reboot."""
+    access: bool = False
+    """It changes how people and we ourselves get in: taken back unless a new login proves that the door is open."""
+
+
+@dataclass(frozen=True, slots=True)
+class HostFix:
+    """One fix on one host: what the finding was, and what repairing it would change."""
+
+    name: str
+    was: str
+    """The finding's verdict when planned."""
+    expected: str = ""
+    actual: str = ""
+    evidence: str = ""
+    """Hash over what was found; a host where it differs at preflight has changed."""
+    preview: tuple[str, ...] = ()
+    """Lines of what changes, from what to what."""
+    preview_unknown: str = ""
+    """Why that could not be told before ("" = it could)."""
+
+
+@dataclass(frozen=True, slots=True)
+class LeftFinding:
+    """A finding that the plan does not repair."""
+
+    name: str
+    verdict: str
+    severity: str
+    state: str
+    """waived | by-hand | unknown"""
+    reason: str
+    """Until when and why it is waived; what to do by hand; why it is not known."""
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedBaseline:
+    """What findings are judged by, again before and after the change."""
+
+    name: str
+    kind: str
+    digest: str
+    """Of the baseline that the findings were judged by."""
+    reference: str
+    """As given for --baseline; read again where `content` is empty, and refused if the digest differs."""
+    content: str = ""
+    """The rules concerned, as JSON of model/native.py: then nothing has to be read again."""
+    parameters: tuple[tuple[str, str], ...] = ()
+    tailoring: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +141,18 @@ class HostPlan:
     """Seconds since the host's package lists were refreshed, when it was looked at."""
     notes: tuple[str, ...] = ()
     """What a reader must know about this host: broken packages, a freeze that has ended ..."""
+    fixes: tuple[HostFix, ...] = ()
+    findings_left: tuple[LeftFinding, ...] = ()
+
+    @property
+    def changes_something(self) -> bool:
+        """Whether packages are to be changed or removed, or findings repaired."""
+        return bool(self.changes or self.removals or self.fixes)
+
+    @property
+    def work(self) -> int:
+        """How many changes are planned, of packages or fixes."""
+        return len(self.changes) + len(self.fixes)
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,3 +195,8 @@ class Plan:
     """Unix time at which the next update that is not approved yet becomes due."""
     notes: tuple[str, ...] = field(default=())
     """What a reader must know: policy keys without effect yet, hosts left out and why."""
+    kind: str = PATCH
+    """patch (packages) | remediate (findings)"""
+    fixes: dict[str, Fix] = field(default_factory=dict)
+    """BASELINE/RULE -> how it is repaired."""
+    baselines: tuple[PlannedBaseline, ...] = ()

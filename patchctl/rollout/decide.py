@@ -189,7 +189,7 @@ def _hold(
 
 def _has_work(plan: HostPlan) -> bool:
     pending_reboot = plan.reboot_expected is True and plan.reboot in ("if_required", "always")
-    return bool(plan.changes or plan.removals or pending_reboot)
+    return plan.changes_something or pending_reboot
 
 
 def _nothing_to_do(host: HostProgress) -> Record:

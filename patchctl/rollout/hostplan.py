@@ -130,8 +130,8 @@ def outline_host(
     notes: list[str] = []
     if host.frozen is not None:
         if is_frozen(host.frozen, now, zone):
-            return HostOutline(replace(plan, skip=_describe_freeze(host.frozen), skip_state=FROZEN))
-        notes.append(f"the freeze has ended ({_describe_freeze(host.frozen)})")
+            return HostOutline(replace(plan, skip=describe_freeze(host.frozen), skip_state=FROZEN))
+        notes.append(f"the freeze has ended ({describe_freeze(host.frozen)})")
     if host.intermittent is not None and survey.seen_at is not None:
         plan = replace(plan, away_until=survey.seen_at + host.intermittent)
     facts = survey.facts
@@ -336,7 +336,7 @@ def is_frozen(freeze: Freeze, now: float, zone: tzinfo) -> bool:
     return now < (until if until.tzinfo else until.replace(tzinfo=zone)).timestamp()
 
 
-def _describe_freeze(freeze: Freeze) -> str:
+def describe_freeze(freeze: Freeze) -> str:
     return f"frozen {f'until {freeze.until}' if freeze.until else 'until lifted'}: {freeze.reason or 'no reason given'}"
 
 

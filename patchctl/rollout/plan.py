@@ -6,13 +6,13 @@ The plan is complete: carrying it out asks nobody for a version, a hash or an or
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 
 from patchctl.model.errors import PlanStaleError, UsageError
 from patchctl.model.facts import Artefact
-from patchctl.model.hosts import Inventory
+from patchctl.model.hosts import Host, Inventory
 from patchctl.model.localtime import local_date, parse_zone
 from patchctl.model.memo import Memo
 from patchctl.model.plan import HostPlan, Plan, PlannedRing
@@ -38,24 +38,38 @@ def build_plan(
     the rollout's id unique; `controllers` are the names of the machine that runs this. Raises UsageError when
     nothing is selected, ValueError for a policy that validation would refuse (time zone, budgets).
     """
+    zone, memo = parse_zone(policy.timezone), Memo()
+
+    def outline(host: Host) -> HostOutline:
+        return outline_host(host, surveys.get(host.name, _NEVER_SEEN), policy, judge, now, zone, memo)
+
+    return arrange_plan(
+        policy, inventory, outline, now=now, actor=actor, limit=limit, controllers=controllers,
+        rollout=name_rollout(policy, now, known_rollouts),
+    )  # fmt: skip
+
+
+def arrange_plan(
+    policy: Policy, inventory: Inventory, outline: Callable[[Host], HostOutline], *, now: float, actor: str,
+    rollout: str, limit: str = "", controllers: Sequence[str] = (),
+) -> Plan:  # fmt: skip
+    """Return the plan called `rollout` that puts what `outline` says of each host into rings and waves.
+
+    Raises as build_plan.
+    """
     members = select_members(inventory, policy, limit)
-    zone = parse_zone(policy.timezone)
     late = find_late(inventory, members, controllers)
     specs = policy.rings or DEFAULT_RINGS
     assigned = _assign(policy, specs, inventory, members, late)
     concurrency = resolve_share(policy.limits.concurrency, len(members))
-    memo = Memo()
-    outlines = {
-        name: outline_host(inventory.hosts[name], surveys.get(name, _NEVER_SEEN), policy, judge, now, zone, memo)
-        for name in members
-    }
+    outlines = {name: outline(inventory.hosts[name]) for name in members}
     hosts, rings = _arrange(inventory, specs, assigned, outlines, late, concurrency)
     artefacts: dict[str, Artefact] = {}
     for name in members:
         for artefact in outlines[name].artefacts:
             artefacts.setdefault(artefact.sha256, artefact)
     return Plan(
-        rollout=name_rollout(policy, now, known_rollouts),
+        rollout=rollout,
         policy=policy.name,
         created_at=now,
         created_by=actor,
@@ -78,9 +92,9 @@ def build_plan(
     )
 
 
-def name_rollout(policy: Policy, now: float, known: Collection[str]) -> str:
-    """Return YYYY-MM-POLICY in the policy's time zone, with -2, -3 ... if that is taken; [A-Za-z0-9._-] only."""
-    safe = re.sub(r"[^A-Za-z0-9._-]+", "-", policy.name)
+def name_rollout(policy: Policy, now: float, known: Collection[str], name: str = "") -> str:
+    """Return YYYY-MM-POLICY (or -NAME) in the policy's time zone, with -2, -3 ... if taken; [A-Za-z0-9._-] only."""
+    safe = re.sub(r"[^A-Za-z0-9._-]+", "-", name or policy.name)
     base = f"{local_date(now, parse_zone(policy.timezone)):%Y-%m}-{safe}"
     name, number = base, 1
     while name in known:

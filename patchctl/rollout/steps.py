@@ -111,7 +111,7 @@ def _after_preflight(case: Case) -> Action:
     if result == "ok":
         return _run(case.state, case.host, "stage") if case.may_start else _postpone(case)
     if result == "done":
-        if case.host.previous or not case.plan.changes:
+        if case.host.previous or not case.plan.changes_something:
             return _run(case.state, case.host, "verify")
         return _settle(case.host, SUCCEEDED, "nothing left to change")
     if result == "changed":

@@ -46,12 +46,12 @@ class PlanOutline:
 
 def outline_plan(plan: Plan) -> PlanOutline:
     """Return the figures a person confirms."""
-    changing = [host for host in plan.hosts.values() if host.changes and not host.skip]
+    changing = [host for host in plan.hosts.values() if host.work and not host.skip]
     per_ring = Counter(host.ring for host in changing)
     skipped = Counter(host.skip_state for host in plan.hosts.values() if host.skip)
     return PlanOutline(
         hosts=len(changing),
-        changes=sum(len(host.changes) for host in changing),
+        changes=sum(host.work for host in changing),
         reboots=sum(1 for host in changing if host.reboot_expected),
         rings=tuple((ring.name, per_ring[ring.name]) for ring in plan.rings if per_ring[ring.name]),
         left_alone=tuple(sorted(skipped.items())),
