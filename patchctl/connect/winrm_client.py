@@ -14,6 +14,7 @@ from winrm.protocol import Protocol
 from patchctl.connect.winrm_certificate import shown_digest
 from patchctl.connect.winrm_faults import RAISED, SHELL_GONE, translate
 from patchctl.connect.winrm_http import GuardedTransport, Watchdog
+from patchctl.connect.winrm_kerberos import get_ticket
 from patchctl.connect.winrm_settings import Place
 from patchctl.model.errors import HostError
 
@@ -34,6 +35,9 @@ class Client:
         settings: dict[str, Any] = {
             "username": place.user or None, "password": password, "cert_pem": place.certificate or None,
             "cert_key_pem": place.key or None, "message_encryption": "never" if place.tls else "always",
+            # Kerberos logs in before the certificate was seen here: there is nothing to bind to.
+            "send_cbt": place.auth != "kerberos", "kerberos_delegation": place.delegation,
+            "kerberos_hostname_override": place.kerberos_host or None,
         }  # fmt: skip
         self._protocol = Protocol(place.url, transport=cast(Any, place.auth), proxy=None, **settings)
         self._protocol.transport = GuardedTransport(
@@ -42,6 +46,8 @@ class Client:
 
     def create(self, shell: str, seconds: float) -> str:
         """Open a shell under an id of our own, to be deleted also when the answer is lost."""
+        if self._place.auth == "kerberos":
+            get_ticket(self._place, seconds)
         request = {"env:Envelope": self._protocol.build_wsman_header(
             "http://schemas.xmlsoap.org/ws/2004/09/transfer/Create", _SHELL)}  # fmt: skip
         request["env:Envelope"]["env:Header"]["w:OptionSet"] = {"w:Option": [

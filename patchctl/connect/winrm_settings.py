@@ -30,12 +30,21 @@ class Place:
     key: str
     authority: str
     """File of the authorities that may sign the server's certificate, "" = the system's."""
+    kerberos_host: str
+    """The name after HTTP/ in the service's principal, "" = the address."""
+    delegation: bool
+    """Whether the host gets a ticket to act as the user elsewhere."""
     timeouts: Timeouts
 
     @property
     def url(self) -> str:
         address = f"[{self.address}]" if ":" in self.address else self.address
         return f"{'https' if self.tls else 'http'}://{address}:{self.port}/wsman"
+
+    @property
+    def service(self) -> str:
+        """Return the name after HTTP/ in the service's Kerberos principal."""
+        return self.kerberos_host or self.address
 
     @property
     def where(self) -> str:
@@ -77,9 +86,14 @@ def place_of(host: Host) -> Place:
     if auth not in ("certificate", "kerberos") and not (connection.user and connection.password):
         raise UsageError("winrm-login", f"{host.name}: {auth} needs user: and password:",
                          "set both in the inventory, or another login by winrm: {auth: ...}")
+    delegation = options.get("delegation", "").lower() == "true"
+    if delegation and auth != "kerberos":
+        raise UsageError("winrm-delegation", f"{host.name}: only Kerberos hands a ticket on, and the login is {auth}",
+                         "leave winrm: {delegation: ...} out, or set auth: kerberos")
     return Place(
         host.name, connection.address or host.name, port, scheme == "https", auth, connection.user,
-        connection.password, _path(certificate), _path(key), _path(options.get("ca", "")), connection.timeouts)
+        connection.password, _path(certificate), _path(key), _path(options.get("ca", "")),
+        options.get("kerberos_host", ""), delegation, connection.timeouts)
 
 
 def check_means(place: Place) -> None:
@@ -90,7 +104,8 @@ def check_means(place: Place) -> None:
     package = _PACKAGES.get(place.auth)
     if package and importlib.util.find_spec(package) is None:
         raise UsageError("winrm-package", f"{place.name}: {place.auth} needs a package that is not installed",
-                         f"pip install 'pywinrm[{place.auth}]'")
+                         f"pip install 'pywinrm[{place.auth}]'" if place.auth != "kerberos" else
+                         "pip install 'patchctl[kerberos]'")
 
 
 def _path(text: str) -> str:

@@ -41,6 +41,8 @@ VARIABLES = {
     "ansible_winrm_ca_trust_path": "winrm.ca",
     "ansible_winrm_cert_pem": "winrm.certificate", "ansible_winrm_cert_key_pem": "winrm.key",
     "ansible_winrm_server_cert_validation": "winrm.validation",
+    "ansible_winrm_kerberos_delegation": "winrm.delegation",
+    "ansible_winrm_kerberos_hostname_override": "winrm.kerberos_host",
 }
 WINRM_OWN = ("address", "port", "user", "password")
 """Settings of which Ansible has names that count for WinRM only, stronger than the general ones there."""
@@ -136,6 +138,8 @@ def _winrm_setting(key: str, variable: str, value: Any) -> dict[str, Any]:
         if text == "validate":
             return {}
         raise SettingError(f"{text!r} is refused, certificates are checked: give the authority by winrm: {{ca: FILE}}")
+    if key == "winrm.delegation":
+        return {key: _is_true(value)}
     choices = {"winrm.auth": WINRM_AUTHS, "winrm.scheme": WINRM_SCHEMES}.get(key)
     if choices and text not in choices:
         raise SettingError(f"{text!r} is not one of {', '.join(choices)}: set winrm: {{{key[6:]}: ...}}")

@@ -101,6 +101,8 @@ class WinrmSection(Strict):
     ca: Text | None = Field(default=None, description="PEM file with whom to trust; left out: the system's authorities")
     certificate: Text | None = Field(default=None, description="PEM file to log in with")
     key: Text | None = Field(default=None, description="PEM file with the certificate's key")
+    kerberos_host: Text | None = Field(default=None, description="name of the host in its realm; left out: the address")
+    delegation: bool | None = Field(default=None, description="hand the host a ticket to act as the user elsewhere")
 
 
 class FrozenSection(Strict):

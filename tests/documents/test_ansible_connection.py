@@ -136,6 +136,7 @@ def test_winrm_variables_are_settings_of_winrm_hosts_only(tmp_path: Path) -> Non
         "[all:vars]\nansible_user=general\nansible_winrm_user=adm\nansible_winrm_password=geheim\n"
         "ansible_winrm_transport=basic\nansible_winrm_scheme=https\nansible_winrm_ca_trust_path=/ca.pem\n"
         "ansible_winrm_cert_pem=/c.pem\nansible_winrm_cert_key_pem=/c.key\n"
+        "ansible_winrm_kerberos_delegation=yes\nansible_winrm_kerberos_hostname_override=w.example.com\n"
         "[x]\nw1 ansible_connection=winrm ansible_winrm_port=15986\nl1\n"
         "w2 ansible_connection=winrm ansible_winrm_transport=plaintext\n")
     hosts = load_inventory([tmp_path / "hosts"]).hosts
@@ -144,7 +145,8 @@ def test_winrm_variables_are_settings_of_winrm_hosts_only(tmp_path: Path) -> Non
     assert w1.password is not None
     assert w1.password.value == "geheim"
     assert dict(w1.winrm) == {
-        "auth": "basic", "scheme": "https", "ca": "/ca.pem", "certificate": "/c.pem", "key": "/c.key"}
+        "auth": "basic", "scheme": "https", "ca": "/ca.pem", "certificate": "/c.pem", "key": "/c.key",
+        "delegation": "True", "kerberos_host": "w.example.com"}
     assert (l1.user, l1.password, l1.winrm) == ("general", None, {})
     assert "geheim" not in repr(hosts["w1"].variables)
     assert "auth" not in hosts["w2"].connection.winrm

@@ -259,6 +259,7 @@ class Handler(BaseHTTPRequestHandler):
             self.reply(401, headers=(("WWW-Authenticate", said),))
             return None
         self.user = str(self.context.client_principal)
+        peer.delegated += bool(self.context.context_attr & spnego.ContextReq.delegate)
         return said if answer else ""
 
     def _acceptor(self, scheme: str, token: str) -> Any:

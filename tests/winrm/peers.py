@@ -49,6 +49,8 @@ class Peer:
         self.connections = 0
         self.credentials_seen = 0
         """Requests that carried a password or a login token."""
+        self.delegated = 0
+        """Logins that handed over a ticket to act as the user elsewhere."""
         self.troubles: list[str] = []
         self.cmd_answers = dict(cmd) if cmd is not None else None
         self._lock = threading.Lock()
