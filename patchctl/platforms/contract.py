@@ -91,6 +91,14 @@ class FleetReader(Protocol):
         ...
 
 
+class PendingAlone(Protocol):
+    """What a platform may have besides: a shorter way to ask for pending updates and nothing else."""
+
+    def pending_probes(self, refresh: str) -> Sequence[Probe]:
+        """Return the probes for it; `read` understands what they give. Otherwise: those marked `pending`."""
+        ...
+
+
 class WholeUpgrades(Protocol):
     """What a platform may have besides: its distributor supports hosts only that have all updates or none."""
 

@@ -47,9 +47,13 @@ done | sort -u)
 printf '%s\n' "$pc_maps" | sed 's/^/map /'
 """
 
+OS_RELEASE = Probe(
+    "linux.os-release", "cat /etc/os-release || cat /usr/lib/os-release", timeout=10, cap=65536, pending=True
+)
+
 PROBES: tuple[Probe, ...] = (
-    Probe("linux.clock", "date +%s", timeout=10, volatile=True, pending=True),
-    Probe("linux.os-release", "cat /etc/os-release || cat /usr/lib/os-release", timeout=10, cap=65536, pending=True),
+    Probe("linux.clock", "date +%s", timeout=10, volatile=True),
+    OS_RELEASE,
     Probe("linux.uname", "uname -s; uname -r; uname -m", timeout=10),
     Probe("linux.boot-id", "cat /proc/sys/kernel/random/boot_id", timeout=10),
     Probe("linux.user", "id -un; id -u", timeout=10),

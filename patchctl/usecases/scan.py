@@ -20,6 +20,7 @@ from patchctl.model.hosts import Host
 from patchctl.model.ports import Clock, Observer
 from patchctl.model.text import decode, one_line
 from patchctl.platforms import make_reader
+from patchctl.platforms.contract import Platform
 from patchctl.platforms.registry import all_platforms
 from patchctl.usecases.access import Fleet
 
@@ -73,10 +74,17 @@ def scan_probes(
     chosen: dict[str, Probe] = {}
     for platform in all_platforms():
         if platform.shell == shell:
-            for probe in platform.probes(refresh):
-                if probe.pending or not pending_only:
-                    chosen.setdefault(probe.id, probe)
+            for probe in (pending_probes(platform, refresh) if pending_only else platform.probes(refresh)):
+                chosen.setdefault(probe.id, probe)
     return (*chosen.values(), *(p for p in extra if p.id not in chosen))
+
+
+def pending_probes(platform: Platform, refresh: str) -> Sequence[Probe]:
+    """Return the probes of a platform that its pending updates are read from: a way of its own, or the marked ones."""
+    if ask := getattr(platform, "pending_probes", None):
+        alone: Sequence[Probe] = ask(refresh)
+        return alone
+    return [probe for probe in platform.probes(refresh) if probe.pending]
 
 
 def compile_probes(shell: str, probes: Sequence[Probe], nonce: str) -> str:

@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import re
+import subprocess
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from patchctl.model.evidence import Evidence, Snapshot
+from patchctl.model.evidence import OK, UNKNOWN, Evidence, Snapshot
 from patchctl.model.facts import Package
+from patchctl.model.text import quote_sh
+from patchctl.platforms.apt import PLATFORM
 from patchctl.platforms.apt.pending import missing_lists, read_resolution, refresh_problem, split_sections
 from patchctl.platforms.apt.policy import Archive, origin_of, read_archives, read_tables, read_targets
+from patchctl.platforms.apt.probes import _SAYS
 from patchctl.platforms.apt.read import newest_kernel, read_packages, read_updaters
 from patchctl.platforms.apt.signatures import SIGNATURES
 from patchctl.platforms.linux import read_init_files
+from tests.platforms.cases import Case, load_cases
 
 SHA = "a" * 64
 
@@ -251,3 +257,38 @@ def test_files_of_init_and_the_bus_are_traced_to_their_packages() -> None:
     assert read_init_files(text) == (
         ("dbus-daemon", "dbus-daemon[29]"), ("libc6", "dbus-daemon[29]"), ("libc6", "systemd[1]"),
     )  # fmt: skip
+
+
+@pytest.mark.parametrize("case", load_cases("apt"), ids=lambda case: case.name)
+def test_one_probe_alone_gives_the_same_updates(case: Case) -> None:
+    """`updates` asks with one probe what a scan asks with three: same list, age and reasons."""
+    whole = case.snapshot
+    asked = [probe.id for probe in PLATFORM.pending_probes("auto")]
+    assert asked == ["linux.os-release", "apt.pending"]
+    pending, packages, lists = (whole.evidence[f"apt.{name}"] for name in ("pending", "packages", "lists"))
+    if {pending.status, packages.status, lists.status} != {OK}:
+        pytest.skip("one of the three was not answered")
+    text = f"{pending.output}\n@@ packages\n{packages.output}@@ lists\n{lists.output}"
+    alone = replace(whole, evidence={
+        "linux.os-release": whole.evidence["linux.os-release"], "apt.pending": replace(pending, output=text),
+    })  # fmt: skip
+    some, full = PLATFORM.read(alone), PLATFORM.read(whole)
+    assert (some.updates, some.metadata_age, some.packages, some.os) == (
+        full.updates, full.metadata_age, full.packages, full.os)  # fmt: skip
+    assert some.why_unknown("updates") == full.why_unknown("updates")
+    assert PLATFORM.read(replace(alone, evidence={**alone.evidence, "apt.pending": Evidence(
+        "apt.pending", UNKNOWN, reason="timeout")})).why_unknown("updates") == "timeout"  # fmt: skip
+
+
+def test_settings_of_apt_are_told_apart_without_asking_it() -> None:
+    """pc_says: a setting that no file mentions is at its default; an include or APT_CONFIG may set anything."""
+    for said, config, pattern, answer in (
+        ("", "", "[Dd][Ii][Rr]", "no"), ("dir", "", "[Dd][Ii][Rr]", "yes"), ("DIR", "", "[Dd][Ii][Rr]", "yes"),
+        ("periodic", "", "[Dd][Ii][Rr]", "no"), ("#include", "", "[Dd][Ii][Rr]", "yes"), ("", "/x", "[Dd]", "yes"),
+        ("periodic\nArchitecture", "", "[Aa][Rr][Cc][Hh]", "yes"),
+    ):  # fmt: skip
+        files = f"pc_set={quote_sh(said)} APT_CONFIG={quote_sh(config)}"
+        text = f"{_SAYS}\n{files}\npc_says '{pattern}' && echo yes || echo no"
+        for shell in (["dash"], ["bash", "--posix"]):
+            found = subprocess.run([*shell, "-c", text], capture_output=True, text=True, timeout=20)
+            assert found.stdout.strip() == answer, (said, config, shell)

@@ -182,6 +182,8 @@ def test_what_is_pending_is_read_from_the_probes_marked_so(case: Case) -> None:
     """`updates` asks these only: it must come to the same list, and to the same reason when there is none."""
     platform = platform_for(case.snapshot)
     assert platform is not None
+    if hasattr(platform, "pending_probes"):
+        pytest.skip("asks in a way of its own: see the platform's own tests")
     wanted = {probe.id for probe in platform.probes("auto") if probe.pending}
     evidence = {name: found for name, found in case.snapshot.evidence.items() if name in wanted}
     assert len(evidence) < len(case.snapshot.evidence)

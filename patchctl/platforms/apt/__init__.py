@@ -31,6 +31,9 @@ class Apt:
     def probes(self, refresh: str) -> Sequence[Probe]:
         return (*linux.PROBES, *probes.scan_probes(refresh))
 
+    def pending_probes(self, refresh: str) -> Sequence[Probe]:
+        return (linux.OS_RELEASE, probes.pending_alone(refresh))
+
     def read(self, snapshot: Snapshot) -> HostFacts:
         return read.read_host(snapshot)
 

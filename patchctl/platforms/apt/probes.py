@@ -24,28 +24,31 @@ REFRESH_AFTER = 12 * 3600
 
 IS_APT = "command -v dpkg-query && command -v apt-get"
 
-# Every program of apt reads all its settings and lists first. Where no file mentions a setting, it is at its default.
+# Every program of apt reads all its settings and lists first, and every process counts where hundreds of hosts share
+# the cores they run on. Where no file mentions a setting, it is at its default. apt takes upper and lower case alike.
 _SAYS = r"""
-pc_says() { [ -n "$APT_CONFIG" ] || grep -qisE "$1|#include" /etc/apt/apt.conf /etc/apt/apt.conf.d/*; }
+pc_set=$(grep -hoisE 'dir|architecture|periodic|#include' /etc/apt/apt.conf /etc/apt/apt.conf.d/*)
+pc_says() { case $APT_CONFIG:$pc_set in :*$1* | :*\#* | [!:]*) return 0 ;; *) return 1 ;; esac; }
 """
 
 # Oldest successful check: apt replaces or touches a source's InRelease (its ctime) on success only; its mtime is the
 # server's. Copies of a file tree have new ctimes, but keep the mtime of lists/partial, which every update moves on.
-_AGE = r"""
-pc_ages() {
-  for f in "$1"/*Release; do [ -e "$f" ] && stat -L -c %Z "$f"; done | sort -n | sed -n '1p;$p' | tr '\n' ' '
-  stat -c %Y /var/lib/apt/lists/partial 2>/dev/null || echo 0
-}
+_CHECKED = r"""
+pc_lists=/var/lib/apt/lists pc_conf=/dev/null pc_now=$(date +%s) pc_old=0 pc_partial=0
+pc_says '[Dd][Ii][Rr]' && eval "$(apt-config shell pc_lists Dir::State::Lists/d)"
+pc_lists=${pc_lists%/}
+set -- $(stat -L -c '%Z %Y %f' "$pc_lists"/*Release /var/lib/apt/lists/partial 2>/dev/null)
+while [ $# -ge 3 ]; do
+  case $3 in
+    4*) pc_partial=$2 ;;  # a folder
+    *) if [ "$pc_old" = 0 ] || [ "$1" -lt "$pc_old" ]; then pc_old=$1; fi ;;
+  esac
+  shift 3
+done
+if [ "$pc_partial" -gt 0 ] && [ "$pc_partial" -lt "$pc_old" ]; then pc_old=$pc_partial; fi
 """
 
-_CHECKED = r"""
-pc_lists=/var/lib/apt/lists pc_conf=/dev/null pc_now=$(date +%s)
-pc_says 'dir' && eval "$(apt-config shell pc_lists Dir::State::Lists/d)"
-pc_lists=${pc_lists%/}
-set -- $(pc_ages "$pc_lists")
-pc_old=$1; [ $# -ge 3 ] && [ "$3" -gt 0 ] && [ "$3" -lt "$1" ] && pc_old=$3
-[ $# -ge 3 ] || pc_old=0
-"""
+_AGE = 'echo "now $pc_now"; echo "checked $pc_old"\n'
 
 _REFRESH = r"""
 if [ MODE = always ] || { [ MODE = auto ] && [ $((pc_now - pc_old)) -gt LIMIT ]; }; then
@@ -81,11 +84,20 @@ if [ MODE = always ] || { [ MODE = auto ] && [ $((pc_now - pc_old)) -gt LIMIT ];
 fi
 """
 
+# apt asks dpkg for the foreign architectures each time, which takes longer than all else that it does at its start.
 _ASK = r"""
-pc_apt() { apt-get -q -c "$pc_conf" -o Debug::NoLocking=1 -o APT::Get::Show-User-Simulation-Note=0 "$@" 2>&1; }
-pc_policy() { apt-cache -c "$pc_conf" policy "$@" 2>&1; }
+pc_arch=
+if ! pc_says '[Aa][Rr][Cc][Hh]'; then
+  for pc_any in $(dpkg --print-architecture; dpkg --print-foreign-architectures); do
+    pc_arch="$pc_arch -o APT::Architectures::=$pc_any"
+  done
+fi
+pc_apt() {
+  apt-get -q -c "$pc_conf" $pc_arch -o Debug::NoLocking=1 -o APT::Get::Show-User-Simulation-Note=0 "$@" 2>&1
+}
+pc_policy() { apt-cache -c "$pc_conf" $pc_arch policy "$@" 2>&1; }
 echo "@@ targets"
-apt-get -c "$pc_conf" indextargets --format '$(FILENAME)|$(LABEL)|$(SUITE)|$(VERSION)|$(DESCRIPTION)' \
+apt-get -c "$pc_conf" $pc_arch indextargets --format '$(FILENAME)|$(LABEL)|$(SUITE)|$(VERSION)|$(DESCRIPTION)' \
   'Created-By: Packages' 2>&1 | while IFS='|' read -r pc_file pc_rest; do
   pc_state=missing
   for pc_any in "$pc_file" "$pc_file".*; do [ -e "$pc_any" ] && pc_state=present; done
@@ -93,12 +105,28 @@ apt-get -c "$pc_conf" indextargets --format '$(FILENAME)|$(LABEL)|$(SUITE)|$(VER
 done
 """
 
+# Sorts out apt's listing by its headings: all names in it, and those that are kept back. Pure shell, as for processes.
 _VERSIONS = r"""
 pc_rc=$?
 printf '%s\nrc %s\n' "$pc_up" "$pc_rc"
-pc_names=$(printf '%s\n' "$pc_up" | sed -n 's/^   \([^ ]*\) (.*)$/\1/p')
+pc_names='' pc_kept='' pc_on='' IFS='
+'
+set -f
+for pc_line in $pc_up; do
+  case $pc_line in
+    'The following packages have been kept back:'*) pc_on=1 ;;
+    '   '*)
+      pc_any=${pc_line#   }
+      pc_any=${pc_any%% *}
+      case $pc_line in *' ('*')') pc_names="$pc_names $pc_any" ;; esac
+      [ -z "$pc_on" ] || pc_kept="$pc_kept $pc_any" ;;
+    *) pc_on= ;;
+  esac
+done
+unset IFS
 echo "@@ versions"
 [ -z "$pc_names" ] || pc_policy $pc_names
+set +f
 """
 
 _URIS = "pc_apt --print-uris -V -o Acquire::ForceHash=SHA256 -o Dir::Cache::archives=/nonexistent"
@@ -106,7 +134,7 @@ _URIS = "pc_apt --print-uris -V -o Acquire::ForceHash=SHA256 -o Dir::Cache::arch
 _UPGRADE = f'echo "@@ upgrade"; pc_up=$({_URIS} --with-new-pkgs upgrade)'
 
 _KEPT = r"""
-if cat /etc/apt/preferences /etc/apt/preferences.d/* 2>/dev/null | grep -q '^[[:space:]]*Pin:'; then
+if grep -qs '^[[:space:]]*Pin:' /etc/apt/preferences /etc/apt/preferences.d/*; then
   echo "@@ pinned"
   pc_policy $(dpkg-query -W -f '${binary:Package} ${db:Status-Status}\n' | sed -n 's/ installed$//p') | awk '
     function flush() { if (installed && installed == candidate && newer) printf "%s", block; block = ""; newer = 0 }
@@ -118,8 +146,6 @@ if cat /etc/apt/preferences /etc/apt/preferences.d/* 2>/dev/null | grep -q '^[[:
     table == 1 && /^(     | \*\*\* )[^ ]/ { v = $1 == "***" ? $2 : $1; if (v != installed) newer = 1; table = 2 }
     END { flush() }'
 fi
-pc_kept=$(printf '%s\n' "$pc_up" |
-  awk '/^[^ ]/ { on = /^The following packages have been kept back:/ } on && /^   / { print $1 }')
 if [ -n "$pc_kept" ]; then
   pc_held=" $(apt-mark showhold | tr '\n' ' ') "
   pc_count=0
@@ -146,7 +172,7 @@ systemctl list-unit-files --state=enabled --no-legend --no-pager \
   2>/dev/null | awk '$2 == "enabled" { print "unit " $1 }'
 dpkg-query -W -f '${db:Status-Status} ${Package}\n' unattended-upgrades cron-apt 2>/dev/null |
   sed -n 's/^installed /package /p'
-pc_says periodic && apt-config dump --format '%f %v%n' APT::Periodic | sed 's/^/config /'
+pc_says '[Pp][Ee][Rr][Ii][Oo][Dd][Ii][Cc]' && apt-config dump --format '%f %v%n' APT::Periodic | sed 's/^/config /'
 true
 """
 
@@ -171,6 +197,12 @@ def pending_command(refresh: str) -> str:
     return _prologue(refresh) + _UPGRADE + _VERSIONS + _KEPT
 
 
+def pending_alone(refresh: str) -> Probe:
+    """Return one probe for all that pending updates are read from; they are told apart by read.tell_apart."""
+    ask = pending_command(refresh) + f'\necho "@@ packages"; {_PACKAGES}; echo "@@ lists"; {_AGE}'
+    return Probe("apt.pending", ask, when=IS_APT, timeout=300, cap=16 * 1024 * 1024, volatile=True)
+
+
 def resolve_command(changes: Sequence[Change], refresh: str = "auto") -> str:
     """Return a text that simulates installing just these changes, with the same isolated lists as a scan."""
     words = " ".join(quote_sh(f"{c.package}{_suffix(c)}={c.to_version}") for c in changes)
@@ -183,17 +215,16 @@ def _suffix(change: Change) -> str:
 
 def _prologue(refresh: str) -> str:
     text = _REFRESH.replace("MODE", refresh).replace("LIMIT", str(REFRESH_AFTER))
-    return _SAYS + _AGE + _CHECKED + text + _ASK
+    return _SAYS + _CHECKED + text + _ASK
 
 
 def scan_probes(refresh: str) -> tuple[Probe, ...]:
     """Return apt's own probes of a scan."""
     return (
-        Probe("apt.packages", _PACKAGES, when=IS_APT, timeout=60, cap=16 * 1024 * 1024, pending=True),
-        Probe("apt.lists", _SAYS + _AGE + _CHECKED + 'echo "now $pc_now"; echo "checked $pc_old"\n', when=IS_APT,
-              timeout=20, volatile=True, pending=True),
+        Probe("apt.packages", _PACKAGES, when=IS_APT, timeout=60, cap=16 * 1024 * 1024),
+        Probe("apt.lists", _SAYS + _CHECKED + _AGE, when=IS_APT, timeout=20, volatile=True),
         Probe("apt.audit", "dpkg --audit; ls /var/lib/dpkg/updates | sed 's/^/journal /'", when=IS_APT, timeout=60),
-        Probe("apt.pending", pending_command(refresh), when=IS_APT, timeout=300, pending=True),
+        Probe("apt.pending", pending_command(refresh), when=IS_APT, timeout=300),
         Probe("apt.reboot", _REBOOT, when=IS_APT, timeout=10),
         Probe("apt.boot-files", _BOOT_FILES, root=True, when=f"{IS_APT} && [ -r /proc/self/maps ]", timeout=60),
         Probe("apt.activity", _ACTIVITY, when=IS_APT, timeout=10),

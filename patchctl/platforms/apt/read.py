@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 
-from patchctl.model.evidence import Snapshot
+from patchctl.model.evidence import OK, Snapshot
 from patchctl.model.facts import HostFacts, Package, RebootNeed
 from patchctl.model.memo import Memo
 from patchctl.model.text import one_line, strip_control
@@ -26,6 +26,7 @@ _STATUS = {
 def read_host(snapshot: Snapshot, memo: Memo | None = None) -> HostFacts:
     """Return everything that the snapshot shows. `memo` remembers texts that many hosts share."""
     memo = memo or Memo()
+    snapshot = tell_apart(snapshot)
     facts = linux.read_common(snapshot)
     unknown = dict(facts.unknown)
     listed = snapshot.output("apt.packages")
@@ -58,6 +59,21 @@ def read_host(snapshot: Snapshot, memo: Memo | None = None) -> HostFacts:
         facts, reboot=reboot, last_activity=_number(snapshot, "apt.activity"), reboot_packages=used or None,
         other_updaters=None if updaters is None else read_updaters(updaters), unknown=tuple(unknown.items()),
     )  # fmt: skip
+
+
+def tell_apart(snapshot: Snapshot) -> Snapshot:
+    """Return the snapshot with apt.packages and apt.lists beside apt.pending, where one probe gave all three."""
+    whole = snapshot.evidence.get("apt.pending")
+    if whole is None or whole.status != OK or "apt.packages" in snapshot.evidence:
+        return snapshot
+    pending, packages, rest = whole.output.partition("\n@@ packages\n")
+    listed, lists, ages = rest.rpartition("@@ lists\n")
+    if not packages or not lists:
+        return snapshot
+    parts = {"apt.pending": pending + "\n", "apt.packages": listed, "apt.lists": ages}
+    return replace(snapshot, evidence={
+        **snapshot.evidence, **{name: replace(whole, probe=name, output=text) for name, text in parts.items()}
+    })  # fmt: skip
 
 
 def read_packages(text: str) -> tuple[tuple[Package, ...], tuple[str, ...], tuple[str, ...]]:
