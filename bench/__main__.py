@@ -11,6 +11,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+from bench.assess_20 import compare_checks
 from bench.fleet import Fleet, Row, compare_peers, compare_scan
 from bench.measure import MeasureError, measure, side_by_side
 from tests.lab import Lab, LabError, why_not
@@ -54,7 +55,7 @@ def fleet_rows(count: int, rounds: int, wanted: Sequence[str]) -> dict[str, list
         say(f"bench: booting {count} hosts")
         lab.up(count)
         fleet = Fleet(lab, Path(folder))
-        compare = {"scan": compare_scan, "peers": compare_peers}
+        compare = {"scan": compare_scan, "peers": compare_peers, "checks": compare_checks}
         return {name: compare[name](fleet, rounds) for name in wanted}
 
 
@@ -73,7 +74,7 @@ def show(title: str, rows: Sequence[Row]) -> None:
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
-    every = ("start", "inventory", "plan", "assess", "scap", "scan", "peers")
+    every = ("start", "inventory", "plan", "assess", "scap", "scan", "peers", "checks")
     parser.add_argument("only", nargs="*", metavar="WHAT", help=f"some of: {', '.join(every)}; default all")
     parser.add_argument("--hosts", type=int, default=50)
     parser.add_argument("--rounds", type=int, default=3, help="runs of each, in turn; medians are shown")
@@ -91,7 +92,7 @@ def main() -> int:
                 results[name] = script(f"{name}_{count}")
         if "scap" in wanted:
             results["scap"] = scap()
-        if on_hosts := [name for name in ("scan", "peers") if name in wanted]:
+        if on_hosts := [name for name in ("scan", "peers", "checks") if name in wanted]:
             results |= fleet_rows(args.hosts, args.rounds, on_hosts)
     except (MeasureError, LabError) as error:
         say(f"bench: {error}")
@@ -99,7 +100,8 @@ def main() -> int:
     titles = {"start": "Start", "inventory": "5,000 hosts: inventory", "plan": "5,000 hosts: plan",
               "assess": "1,000 recorded hosts by 250 rules",
               "scap": "SCAP: our probes and oscap on a host",
-              "scan": f"Scan of {args.hosts} lab hosts", "peers": f"Pending updates of {args.hosts} lab hosts"}
+              "scan": f"Scan of {args.hosts} lab hosts", "peers": f"Pending updates of {args.hosts} lab hosts",
+              "checks": "25 simple checks on 20 lab hosts"}
     for name, rows in results.items():
         show(titles[name], rows)
     if args.save:

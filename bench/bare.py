@@ -1,6 +1,7 @@
 """The floor to compare with: paramiko and nothing else, one connection per host, a script in, its output out.
 
-bare.py KEY KNOWN_HOSTS USER SCRIPT THREADS ADDRESS:PORT...   Prints the bytes that came back.
+bare.py KEY KNOWN_HOSTS USER SCRIPT THREADS ADDRESS:PORT...   Prints the bytes that came back, and how many lines
+of them begin with FAIL.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ def main() -> int:
     script = Path(script_file).read_bytes()
     known = paramiko.HostKeys(known_hosts)
 
-    def visit(host: str) -> int:
+    def visit(host: str) -> bytes:
         address, _, port = host.rpartition(":")
         client = paramiko.SSHClient()
         client.get_host_keys().update(known)
@@ -28,13 +29,16 @@ def main() -> int:
             stdin, stdout, _ = client.exec_command("sudo -n sh -s")
             stdin.write(script)
             stdin.channel.shutdown_write()
-            return len(stdout.read())
+            found: bytes = stdout.read()
+            return found
         finally:
             client.close()
 
     with ThreadPoolExecutor(int(threads)) as pool:
-        sizes = list(pool.map(visit, hosts))
-    print(len(sizes), "hosts", sum(sizes), "bytes, least", min(sizes))
+        outputs = list(pool.map(visit, hosts))
+    sizes = [len(output) for output in outputs]
+    failures = sum(line.startswith(b"FAIL ") for output in outputs for line in output.splitlines())
+    print(len(sizes), "hosts", sum(sizes), "bytes, least", min(sizes), "and", failures, "lines of failures")
     return 0
 
 

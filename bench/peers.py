@@ -10,7 +10,9 @@ from tests.lab import Lab
 from tests.lab.machine import lab_folder
 from tests.lab.programs import run, say
 
-PACKAGES = {"pyinfra": "pyinfra", "ansible": "ansible-core"}
+PACKAGES = {"pyinfra": "pyinfra", "ansible": "ansible-core", "testinfra": "pytest-testinfra"}
+BESIDE = {"testinfra": ("paramiko",)}
+"""What a tool needs and does not install by itself."""
 LIST = "apt list --upgradable"
 FULL_LIST = (
     f"{LIST}; apt-mark showhold; apt-get -s -V --with-new-pkgs upgrade; apt-cache policy; dpkg-query -W; "
@@ -34,7 +36,8 @@ def environment(name: str) -> Path:
     if not (folder / "ready").exists():
         say(f"bench: installing {PACKAGES[name]} into {folder} (once)")
         run(sys.executable, "-m", "venv", "--clear", folder)
-        run(folder / "bin/python", "-m", "pip", "install", "--quiet", PACKAGES[name], timeout=900)
+        run(folder / "bin/python", "-m", "pip", "install", "--quiet", PACKAGES[name], *BESIDE.get(name, ()),
+            timeout=900)
         (folder / "ready").touch()
     return folder / "bin"
 
