@@ -1,8 +1,9 @@
 """Counts and scores of findings by the four scoring models of XCCDF 1.2 section 7.3, as 0 to 100. Pure.
 
 NOT_APPLICABLE, NOT_CHECKED, NOT_SELECTED and INFORMATIONAL are not counted; PASS and FIXED earn a rule's weight; FAIL,
-ERROR and UNKNOWN earn nothing. Where nothing counts, the score is None: no score is not a good score. A waiver changes
-no score.
+ERROR and UNKNOWN earn nothing. Where nothing counts, or all that counts weighs nothing, the score is None: no score is
+not a good score. (By the letter, the absolute model gives 1 there, as 0 of 0 points are all; the default model divides
+by zero.) A waiver changes no score.
 """
 
 from __future__ import annotations
@@ -64,12 +65,15 @@ def compute_score(rules: Sequence[Rule], verdicts: Mapping[str, str], model: str
         return None
     if model == "default":
         return _default(counted)
-    weights = [1.0 if model == "flat-unweighted" else rule.weight for rule, _ in counted]
+    # Unweighted: every weight that is not 0 is taken to be 1, one of 0 stays 0.
+    weights = [1.0 if model == "flat-unweighted" and rule.weight else rule.weight for rule, _ in counted]
     total = sum(weights)
     earned = sum(weight for weight, (_, passed) in zip(weights, counted, strict=True) if passed)
+    if not total:
+        return None
     if model == "absolute":
         return 100.0 if earned == total else 0.0
-    return 100.0 * earned / total if total else None
+    return 100.0 * earned / total
 
 
 def average(scores: Iterable[Score]) -> float | None:

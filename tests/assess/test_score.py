@@ -31,12 +31,14 @@ def test_a_score_lies_between_0_and_100_and_nothing_counted_is_none(rules, verdi
     score = compute_score(rules, verdicts, model)
     counted = [r for r in rules if verdicts[r.id] not in IGNORED]
     assert score is None or -1e-9 <= score <= 100 + 1e-9
-    if not counted:
-        assert score is None
-    elif all(verdicts[r.id] in EARNED for r in counted) and all(r.weight for r in counted):
+    if not sum(r.weight for r in counted):
+        assert score is None, "nothing that weighs anything was judged"
+    elif all(verdicts[r.id] in EARNED for r in counted):
         assert score == pytest.approx(100.0)
-    elif all(verdicts[r.id] in BAD for r in counted) and all(r.weight for r in counted):
+    elif all(verdicts[r.id] in BAD for r in counted):
         assert score == 0.0
+    else:
+        assert score is not None
 
 
 @settings(deadline=None)
@@ -71,6 +73,20 @@ def test_the_models_by_hand():
     }  # fmt: skip
     with pytest.raises(ValueError, match="no scoring model"):
         compute_score(rules, verdicts, "nice")
+
+
+@pytest.mark.parametrize("model", MODELS)
+@pytest.mark.parametrize("verdict", ["PASS", "FAIL", "UNKNOWN"])
+def test_rules_of_no_weight_give_no_score(model, verdict):
+    weightless = [Rule("a", "", weight=0.0), Rule("b", "", weight=0.0, groups=("g",))]
+    assert compute_score(weightless, {"a": verdict, "b": "PASS"}, model) is None
+
+
+def test_unweighted_means_that_every_weight_but_0_is_1():
+    """XCCDF 1.2 section 7.3.2, the flat unweighted model: items with weights of 0 do not contribute."""
+    rules = [Rule("a", "", weight=7.0), Rule("b", "", weight=0.5), Rule("c", "", weight=0.0)]
+    assert compute_score(rules, {"a": "PASS", "b": "FAIL", "c": "FAIL"}, "flat-unweighted") == 50.0
+    assert compute_score(rules, {"a": "PASS", "b": "PASS", "c": "FAIL"}, "flat-unweighted") == 100.0
 
 
 def test_hosts_without_a_score_do_not_make_a_fleet_better():
