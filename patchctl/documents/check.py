@@ -29,41 +29,52 @@ def check_document(document: Document, schema: type[M], findings: Findings) -> M
     same run. None: what is left is no `schema` at all.
     """
     if document.tree is None:
-        return _checked({}, document, schema, findings)[0]
+        return _checked({}, document, schema, findings, set())[0]
+    removed: set[tuple[int, str]] = set()
     for _ in range(MAX_ROUNDS):
-        value, misfits = _checked(document.tree, document, schema, findings)
+        value, misfits = _checked(document.tree, document, schema, findings, removed)
         if value is not None or not isinstance(document.tree, Section):
             return value
-        if not _prune(document.tree, misfits):
+        if not _prune(document.tree, misfits, removed):
             return None
     return None
 
 
 def _checked(
-    tree: Any, document: Document, schema: type[M], findings: Findings
+    tree: Any, document: Document, schema: type[M], findings: Findings, removed: set[tuple[int, str]]
 ) -> tuple[M | None, list[tuple[Hashable, ...]]]:
+    """Return the value, or the paths of what does not fit. A key that was taken out as wrong is not told as missing."""
     try:
         return schema.model_validate(tree), []
     except ValidationError as error:
         details = error.errors(include_url=False)
     for detail in details:
-        findings.add(_problem(document, schema, detail))
+        path = _path_of(detail["loc"])
+        if detail["type"] != "missing" or (id(_node(tree, path[:-1])), str(path[-1])) not in removed:
+            findings.add(_problem(document, schema, detail))
     return None, [_path_of(detail["loc"])[: -1 if detail["type"] == "missing" else None] for detail in details]
 
 
-def _prune(tree: Section, misfits: list[tuple[Hashable, ...]]) -> bool:
-    """Take the misfits out of the tree, last list items first; say whether anything was taken."""
+def _prune(tree: Section, misfits: list[tuple[Hashable, ...]], removed: set[tuple[int, str]]) -> bool:
+    """Take the misfits out of the tree, last list items first; say whether anything was taken.
+
+    Keys that were taken are added to `removed`, as (identity of their section, key): paths change when list items go.
+    """
     taken = False
     for path in sorted(set(misfits), key=lambda p: [(isinstance(step, str), step) for step in p], reverse=True):
-        node: Any = tree
-        for step in path[:-1]:
-            inner = _child(node, step)
-            if inner is None:
-                break
-            node = inner
-        else:
-            taken = _take_out(node, path) or taken
+        node = _node(tree, path[:-1])
+        if node is not None and _take_out(node, path):
+            taken = True
+            removed.add((id(node), str(path[-1])))
     return taken
+
+
+def _node(tree: Any, path: Sequence[Hashable]) -> Any:
+    """Return the section or list at a path; None where there is none."""
+    node = tree
+    for step in path:
+        node = _child(node, step) if node is not None else None
+    return node
 
 
 def _child(node: Any, step: Hashable) -> Any:

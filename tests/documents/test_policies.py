@@ -100,6 +100,17 @@ def test_mistakes_have_code_line_and_hint(
     assert hint in found[0].hint
 
 
+@pytest.mark.parametrize(("old", "new", "code"), [
+    ("policy: monthly", "policy: [monthly]", "unexpected-type"),
+    ("name: early", "name: no", "ambiguous-value"),
+])
+def test_a_wrong_value_is_not_told_as_missing_too(tmp_path: Path, old: str, new: str, code: str) -> None:
+    assert old in FULL
+    with pytest.raises(DocumentsError) as caught:
+        load_policy(write(tmp_path, FULL.replace(old, new, 1)))
+    assert [p.code for p in caught.value.problems] == [code]
+
+
 def test_settings_come_from_the_strongest_source(tmp_path: Path) -> None:
     home, system, project = tmp_path / "home", tmp_path / "etc", tmp_path / "project"
     for folder, text in (
