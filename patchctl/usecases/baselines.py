@@ -1,4 +1,8 @@
-"""Finds and compiles baselines: a name under baselines/, a file, or FILE#PROFILE, with tailoring and parameters."""
+"""Finds and compiles baselines: a name under baselines/, a file, or FILE#PROFILE, with tailoring and parameters.
+
+A baseline that was read, checked and compiled once lies in the cache under the hash of the file's bytes: the next run
+needs neither the YAML reader nor the kinds of content, which would be most of what a nightly run costs here.
+"""
 
 from __future__ import annotations
 
@@ -11,9 +15,10 @@ from patchctl.assess.content.registry import kind_of
 from patchctl.assess.contract import Baseline, Kind, Request
 from patchctl.model.errors import PatchctlError, UsageError
 from patchctl.usecases.compiled import cache_folder, cache_key, load_or_compile
-from patchctl.usecases.content import read_content
 
 SUFFIXES = (".yaml", ".yml", ".xml")
+MAX_CACHED = 256 * 1024 * 1024
+"""Bytes of a file that are looked at for the cache; usecases/content.py refuses what is larger."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,8 +34,7 @@ class Content:
     @property
     def name(self) -> str:
         """Return what the baseline is called in output: the file's name without ending, and the profile's."""
-        stem = self.path.name.removesuffix(self.path.suffix)
-        return f"{stem}#{self.profile}" if self.profile else stem
+        return _name(self.path, self.profile)
 
 
 def find_content(reference: str, folder: Path, parameters: Mapping[str, str] | None = None) -> Content:
@@ -39,30 +43,38 @@ def find_content(reference: str, folder: Path, parameters: Mapping[str, str] | N
     Raise UsageError when there is no such file, it cannot be read, or no kind of baseline reads it; DocumentsError
     for an invalid baseline of our own.
     """
-    whole = _path_of(reference, folder)
-    path, profile = whole, ""
-    if whole is None:
-        file, sign, profile = reference.rpartition("#")
-        path = _path_of(file, folder) if sign else None
-    if path is None:
-        raise _not_found(reference, folder)
+    from patchctl.usecases.content import read_content
+
+    path, profile = _locate(reference, folder)
     data = read_content(path, values=parameters)
     return Content(reference, path, data, kind_of(str(path), data), profile)
 
 
 def load_baseline(
-    content: Content, *, tailoring: bytes = b"", parameters: Mapping[str, str] | None = None, write: bool = True
-) -> Baseline:
-    """Compile the content, or take it from the cache. Raise DocumentsError or UsageError for what is wrong in it."""
+    reference: str, folder: Path, *, tailoring: bytes = b"", parameters: Mapping[str, str] | None = None,
+    write: bool = True,
+) -> Baseline:  # fmt: skip
+    """Find, read and compile a baseline, or take it from the cache. Raise as find_content, and for what is wrong in it.
+
+    `parameters` replace defaults; `write=False` leaves nothing behind.
+    """
+    path, profile = _locate(reference, folder)
     values = dict(parameters or {})
-    request = Request(content.name, content.profile, tailoring, values)
+    name = _name(path, profile)
+
+    def compile_it() -> Baseline:
+        content = find_content(reference, folder, parameters)
+        return content.kind.compile(content.data, str(path), Request(name, profile, tailoring, values))
+
+    try:
+        with path.open("rb") as stream:
+            data = stream.read(MAX_CACHED)
+    except OSError:
+        return compile_it()  # which tells what is wrong with the file
     key = cache_key(
-        content.kind.name.encode(), content.data, str(content.path).encode(), content.name.encode(),
-        content.profile.encode(), tailoring, repr(sorted(values.items())).encode(),
-    )  # fmt: skip
-    return load_or_compile(
-        key, lambda: content.kind.compile(content.data, str(content.path), request), cache_folder(), write=write
+        data, str(path).encode(), name.encode(), profile.encode(), tailoring, repr(sorted(values.items())).encode()
     )
+    return load_or_compile(key, compile_it, cache_folder(), write=write)
 
 
 def load_baselines(
@@ -73,8 +85,7 @@ def load_baselines(
     tailored = _read(tailoring) if tailoring is not None else b""
     found: dict[str, Baseline] = {}
     for reference in references:
-        content = find_content(reference, folder, parameters)
-        baseline = load_baseline(content, tailoring=tailored, parameters=parameters, write=write)
+        baseline = load_baseline(reference, folder, tailoring=tailored, parameters=parameters, write=write)
         if baseline.name in found:
             raise UsageError("same-baseline", f"two baselines are called {baseline.name}", "name each one once")
         found[baseline.name] = baseline
@@ -83,6 +94,8 @@ def load_baselines(
 
 def list_contents(folder: Path) -> Iterator[Content]:
     """Give every file of the baselines folder that a kind of baseline reads."""
+    from patchctl.usecases.content import read_content
+
     if not folder.is_dir():
         return
     for path in sorted(folder.iterdir()):
@@ -100,6 +113,23 @@ def _read(path: Path) -> bytes:
         return path.read_bytes()
     except OSError as error:
         raise UsageError("unreadable-file", f"cannot read {path}: {error.strerror}", "name a readable file") from error
+
+
+def _locate(reference: str, folder: Path) -> tuple[Path, str]:
+    """Return the file and the profile that are meant. Raise UsageError when there is no such file."""
+    path = _path_of(reference, folder)
+    if path is not None:
+        return path, ""
+    file, sign, profile = reference.rpartition("#")
+    path = _path_of(file, folder) if sign else None
+    if path is None:
+        raise _not_found(reference, folder)
+    return path, profile
+
+
+def _name(path: Path, profile: str) -> str:
+    stem = path.name.removesuffix(path.suffix)
+    return f"{stem}#{profile}" if profile else stem
 
 
 def _path_of(text: str, folder: Path) -> Path | None:

@@ -15,6 +15,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import patchctl.assess
+import patchctl.documents
 import patchctl.model
 from patchctl import __version__
 from patchctl.assess.contract import Baseline
@@ -96,10 +97,10 @@ def _keep(path: Path, key: bytes, baseline: Baseline) -> None:
 
 
 def _program() -> bytes:
-    """Return what tells this version of the code that compiles and of the values it makes from any other."""
+    """Return what tells this version of the code that reads and compiles, and of the values it makes, from others."""
     files = [
         (path.name, info.st_size, info.st_mtime_ns)
-        for package in (patchctl.assess, patchctl.model)
+        for package in (patchctl.assess, patchctl.documents, patchctl.model)
         for folder in package.__path__
         for path in sorted(Path(folder).rglob("*.py"))
         for info in [path.stat()]
