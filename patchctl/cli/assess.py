@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from patchctl.usecases.access import Fleet
     from patchctl.usecases.assess import AssessmentOrder, AssessmentResult
 
+CI_FORMATS = ("sarif", "junit")
+"""Written as `report compliance` writes them, every finding of this run."""
 SCORES = (
     Column("host", "HOST"),
     Column("baseline", "BASELINE", fit="cut"),
@@ -65,7 +67,7 @@ RESULTS = (
 @inventory_options
 @connection_options
 @state_option
-@output_option()
+@output_option(*CI_FORMATS)
 @quiet_options
 def command(
     references: tuple[str, ...], tailoring: Path | None, values: tuple[str, ...], model: str, recorded: str | None,
@@ -79,6 +81,8 @@ def command(
     """
     if not references:
         raise click.UsageError("name what to judge by: --baseline NAME, a file, or FILE#PROFILE")
+    if output in CI_FORMATS and (check or instead is not None):
+        raise click.UsageError(f"-o {output} is for findings: leave --check and --what-if away, or write -o json")
     from patchctl.cli.progress import make_observer
     from patchctl.store.database import open_store
     from patchctl.usecases.assess import exit_code, known_before
@@ -105,8 +109,26 @@ def command(
     code = exit_code(result, fail_on, known)
     if not quiet or code:
         _warn(result)
-        emit(describe_result(result, fleet, output), output)
+        if output in CI_FORMATS:
+            _emit_report(result, baselines, output)
+        else:
+            emit(describe_result(result, fleet, output), output)
     return code
+
+
+def _emit_report(result: AssessmentResult, baselines: Sequence[Baseline], output: str) -> None:
+    """Write the run in one of CI_FORMATS. Secrets are masked text by text: masked later, XML and JSON might break."""
+    import time
+
+    from patchctl.cli.redacting import run_secrets
+    from patchctl.report.compliance.registry import format_named
+    from patchctl.usecases.compliance import compliance_of
+
+    report = compliance_of(result, baselines, time.time(), run_secrets().clean)
+    write = getattr(sys.stdout, "write_cleaned", sys.stdout.write)
+    for file in format_named(output).render(report):
+        write(file.data.decode())
+    sys.stdout.flush()
 
 
 def _order(

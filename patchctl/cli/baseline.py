@@ -99,8 +99,9 @@ def show(reference: str, tailoring: Path | None, output: str) -> None:
               help="Which snapshot of the host.")
 @TAILORING
 @state_option
+@output_option()
 def explain(
-    rule: str, reference: str, host: str | None, recorded: str, tailoring: Path | None, state: str | None
+    rule: str, reference: str, host: str | None, recorded: str, tailoring: Path | None, state: str | None, output: str
 ) -> None:
     """Tell what RULE reads and, with --host, why it came out so."""
     import difflib
@@ -123,8 +124,14 @@ def explain(
             snapshot = recorded_snapshots(store.assessments, [host], recorded).get(host)
         if snapshot is None:
             raise UsageError("no-snapshot", f"there is no such snapshot of {host}", "assess it once: patchctl assess")
-    for line in baseline.explain(rule, snapshot):
-        click.echo(strip_control(line))
+    lines = [strip_control(line) for line in baseline.explain(rule, snapshot)]
+    data = {
+        "baseline": baseline.name, "rule": rule, "host": host,
+        "taken_at": None if snapshot is None else snapshot.taken_at, "lines": lines,
+    }  # fmt: skip
+    rows = [{"line": line} for line in lines]
+    emit(Document("patchctl/baseline-explain/1", data, [] if output in ("table", "wide") else rows,
+                  (Column("line", "LINE"),), "", lines), output)  # fmt: skip
 
 
 @command.command("test")

@@ -1,4 +1,4 @@
-"""patchctl history HOST: visits, attempts, changes and decisions of one host."""
+"""patchctl history HOST: visits, assessments, attempts, changes and decisions of one host."""
 
 from __future__ import annotations
 
@@ -24,7 +24,10 @@ _QUIET_KINDS = frozenset({"job-intended", "snapshot"})
 @state_option
 @output_option()
 def command(host: str, since: str, state: str | None, output: str) -> None:
-    """Show what happened to HOST: every attempt with its changes, decisions, and (with -o wide) visits and intents."""
+    """Show what happened to HOST: attempts with their changes, decisions, and what assessments came to.
+
+    With -o wide also visits, intents, and assessments that came out as the one before.
+    """
     from patchctl.cli.visiting import settings_of
     from patchctl.model.errors import UsageError
     from patchctl.model.units import parse_duration
@@ -38,12 +41,19 @@ def command(host: str, since: str, state: str | None, output: str) -> None:
     settings = settings_of({"state": state})
     with open_store(settings.state, writable=False) as store:
         entries = read_history(store, host, time.time() - age)
-    rows = [row for e in entries if output != "table" or e["kind"] not in _QUIET_KINDS for row in _rows(e)]
+    rows = [row for e in entries if output != "table" or not _is_quiet(e) for row in _rows(e)]
     changes = sum(len(e["changes"]) for e in entries)
+    alike = sum(bool(e.get("same")) for e in entries)
     summary = {"events": len(entries), "changes": changes}
-    footer = (f"{len(entries):,} entries since {since}, {changes:,} package changes",)
+    footer = [f"{len(entries):,} entries since {since}, {changes:,} package changes"]
+    if alike and output == "table":
+        footer.append(f"{alike:,} assessments that came out as the one before are left out: -o wide shows them")
     emit(Document("patchctl/history/1", {"host": host, "history": entries, "summary": summary}, rows, COLUMNS,
                   "history", footer), output)
+
+
+def _is_quiet(entry: dict[str, Any]) -> bool:
+    return entry["kind"] in _QUIET_KINDS or bool(entry.get("same"))
 
 
 def _rows(entry: dict[str, Any]) -> list[dict[str, Any]]:

@@ -22,7 +22,10 @@ def command() -> None:
 @click.option("--reason", required=True, metavar="TEXT", help="What is special about this state.")
 @inventory_options
 @state_option
-def tag(tag: str, reason: str, inventory: tuple[str, ...], limit: str | None, state: str | None) -> int:
+@output_option()
+def tag(
+    tag: str, reason: str, inventory: tuple[str, ...], limit: str | None, state: str | None, output: str
+) -> int:  # fmt: skip
     """Call each host's latest assessed snapshot TAG, for `patchctl drift --against TAG`."""
     from patchctl.cli.actor import current_actor
     from patchctl.store.database import open_store
@@ -38,7 +41,12 @@ def tag(tag: str, reason: str, inventory: tuple[str, ...], limit: str | None, st
             data = {"tag": tag, "hosts": chosen}
             store.record(current_actor(), "snapshots-tagged", data, reason)
     left = [name for name in names if name not in chosen]
-    click.echo(f"{tag}: {len(chosen)} hosts" + (f"; never assessed: {', '.join(left)}" if left else ""))
+    rows = [{"host": host, "snapshot": number} for host, number in chosen.items()]
+    columns = (Column("host", "HOST"), Column("snapshot", "SNAPSHOT", right=True))
+    footer = (f"{tag}: {len(chosen)} hosts" + (f"; never assessed: {', '.join(left)}" if left else ""),)
+    whole = {"tag": tag, "hosts": rows, "never_assessed": left}
+    emit(Document("patchctl/snapshot-tag/1", whole, [] if output == "table" else rows, columns, "hosts", footer),
+         output)  # fmt: skip
     return 4 if left else 0
 
 

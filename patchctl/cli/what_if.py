@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +23,7 @@ COLUMNS = (
     Column("will", "WOULD BE", right=True),
     Column("fails", "NEW FAILS", right=True),
     Column("unknown", "NEW UNKNOWN", right=True),
+    Column("waived", "WAIVED", right=True),
     Column("passes", "NEW PASSES", right=True),
 )
 
@@ -30,18 +32,25 @@ def tell_what_if(
     settings: Settings, fleet: Fleet, baselines: Sequence[Baseline], instead: str, recorded: str, model: str,
     output: str, *, quiet: bool,
 ) -> int:  # fmt: skip
-    """Compare the one baseline given with `instead` on recorded snapshots; print it; return 0, 2, 3 or 4."""
+    """Compare the one baseline given with `instead` on recorded snapshots; print it; return 0, 2, 3 or 4.
+
+    What a waiver of the project covers is told as waived and gives no 3.
+    """
+    from patchctl.documents.waivers import load_waivers
     from patchctl.store.database import open_store
     from patchctl.usecases.baselines import load_baselines
     from patchctl.usecases.replay import recorded_snapshots
-    from patchctl.usecases.what_if import look_ahead
+    from patchctl.usecases.waivers import waiver_members
+    from patchctl.usecases.what_if import Accepted, look_ahead
 
     if len(baselines) != 1:
         raise click.UsageError("--what-if compares one baseline with another: give --baseline once")
     new = load_baselines([instead], settings.baselines)[0]
+    waivers = load_waivers(settings.baselines, settings.max_waiver)
+    accepted = Accepted(waivers, waiver_members(waivers, fleet.inventory))
     with open_store(settings.state, writable=False) as store:
         found = recorded_snapshots(store.assessments, [host.name for host in fleet.hosts], recorded)
-        outlooks = look_ahead(fleet.hosts, found, baselines[0], new, model)
+        outlooks = look_ahead(fleet.hosts, found, baselines[0], new, accepted, time.time(), model)
     code = _code(outlooks)
     if not quiet or code:
         emit(_document(outlooks, baselines[0], new), output)
@@ -56,7 +65,12 @@ def _code(outlooks: Sequence[Outlook]) -> int:
         return 2
     if len(judged) < len(outlooks):
         return 4
-    return 3 if any(one.fails or one.unknown for one in judged) else 0
+    return 3 if any(_open(one.fails) or _open(one.unknown) for one in judged) else 0
+
+
+def _open(findings: Sequence[Finding]) -> list[Finding]:
+    """Return those that no waiver covers."""
+    return [finding for finding in findings if finding.waiver is None]
 
 
 def _document(outlooks: Sequence[Outlook], old: Baseline, new: Baseline) -> Document:
@@ -67,30 +81,40 @@ def _document(outlooks: Sequence[Outlook], old: Baseline, new: Baseline) -> Docu
         for o in outlooks
     ]  # fmt: skip
     rows = [
-        {"host": o.host, "was": _score(o, o.before), "will": _score(o, o.after), "fails": len(o.fails),
-         "unknown": len(o.unknown), "passes": len(o.passes)}
+        {"host": o.host, "was": _score(o, o.before), "will": _score(o, o.after), "fails": len(_open(o.fails)),
+         "unknown": len(_open(o.unknown)), "waived": _waived(o), "passes": len(o.passes)}
         for o in outlooks
     ]  # fmt: skip
-    failing = sum(bool(o.fails) for o in outlooks)
+    failing = sum(bool(_open(o.fails)) for o in outlooks)
+    waived = sum(_waived(o) for o in outlooks)
     summary = {
         "baseline": old.name, "instead": new.name, "hosts": len(outlooks), "newly_failing": failing,
-        "not_collected": sum(not o.collected for o in outlooks),
+        "not_collected": sum(not o.collected for o in outlooks), "waived": waived,
     }  # fmt: skip
-    by_rule: dict[str, list[str]] = {}
+    by_rule: dict[tuple[str, str], list[str]] = {}
     for one in outlooks:
         for finding in one.fails:
-            by_rule.setdefault(finding.rule, []).append(one.host)
-    footer = ["", f"{failing} of {len(outlooks)} hosts would newly fail by {new.name}"]
+            until = f" (waived until {finding.waiver.until})" if finding.waiver is not None else ""
+            by_rule.setdefault((until, finding.rule), []).append(one.host)
+    covered = f", {waived} findings waived" if waived else ""
+    footer = ["", f"{failing} of {len(outlooks)} hosts would newly fail by {new.name}{covered}"]
     footer += [
-        f"FAIL    {rule}  on {', '.join(names[:3])}{f' and {len(names) - 3} more' if len(names) > 3 else ''}"
-        for rule, names in sorted(by_rule.items(), key=lambda item: (-len(item[1]), item[0]))[:40]
+        f"FAIL    {rule}{until}  on {', '.join(names[:3])}{f' and {len(names) - 3} more' if len(names) > 3 else ''}"
+        for (until, rule), names in sorted(by_rule.items(), key=lambda i: (bool(i[0][0]), -len(i[1]), i[0]))[:40]
     ]
     data = {"hosts": hosts, "summary": summary}
     return Document("patchctl/assess-what-if/1", data, rows, COLUMNS, "hosts", footer)
 
 
 def _rule(finding: Finding) -> dict[str, Any]:
-    return {"rule": finding.rule, "severity": finding.severity, "reason": finding.reason}
+    from patchctl.report.assessment import describe_waiver
+
+    waiver = describe_waiver(finding.waiver) if finding.waiver is not None else None
+    return {"rule": finding.rule, "severity": finding.severity, "reason": finding.reason, "waiver": waiver}
+
+
+def _waived(one: Outlook) -> int:
+    return sum(finding.waiver is not None for finding in (*one.fails, *one.unknown))
 
 
 def _score(one: Outlook, score: float | None) -> str:

@@ -85,7 +85,7 @@ class Assessments:
         for one, findings in assessed:
             digest = ""
             if findings:
-                body = encode_findings([self._cleaned(f) for f in findings])
+                body = encode_findings([clean_finding(f, self._clean) for f in findings])
                 digest = hashlib.sha256(body).hexdigest()
                 bodies[digest] = body
             rows.append({
@@ -218,13 +218,14 @@ class Assessments:
         tags = schema.snapshot_tags
         return self._database.write(lambda c: c.execute(sa.delete(tags).where(tags.c.tag == tag)).rowcount)
 
-    def _cleaned(self, finding: Finding) -> Finding:
-        clean = self._clean
-        items = tuple(Item(clean(i.source), clean(i.expected), clean(i.actual), i.ok) for i in finding.items)
-        return replace(
-            finding, items=items, actual=clean(finding.actual), expected=clean(finding.expected),
-            reason=clean(finding.reason),
-        )  # fmt: skip
+
+def clean_finding(finding: Finding, clean: Callable[[str], str]) -> Finding:
+    """Return a finding whose texts from the host went through `clean`, which masks secrets."""
+    items = tuple(Item(clean(i.source), clean(i.expected), clean(i.actual), i.ok) for i in finding.items)
+    return replace(
+        finding, items=items, actual=clean(finding.actual), expected=clean(finding.expected),
+        reason=clean(finding.reason),
+    )  # fmt: skip
 
 
 def encode_findings(findings: Sequence[Finding]) -> bytes:

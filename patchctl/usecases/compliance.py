@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from patchctl import __version__
+from patchctl.assess.contract import Baseline
 from patchctl.model.assessment import Finding, Rule, Score
 from patchctl.model.errors import PatchctlError, UsageError
 from patchctl.report.compliance.registry import Format
 from patchctl.report.compliance.values import Compliance, ReportBaseline, ReportHost, Trend
-from patchctl.store.assessments import AssessedBaseline, Assessment, AssessmentRun
+from patchctl.store.assessments import AssessedBaseline, Assessment, AssessmentRun, clean_finding
 from patchctl.store.database import Store
+from patchctl.usecases.assess import AssessmentResult
 from patchctl.usecases.atomic import write_atomically
 from patchctl.usecases.baselines import load_baselines
 from patchctl.usecases.report import safe_name
@@ -61,6 +63,25 @@ def read_compliance(store: Store, run: AssessmentRun, baselines: Path, now: floa
     return Compliance(
         run.run, run.at, run.actor, now, __version__, tuple(_baseline(b, baselines) for b in run.baselines),
         tuple(hosts[name] for name in sorted(hosts)), tuple(findings), tuple(scores), tuple(_trends(store, run)),
+    )  # fmt: skip
+
+
+def compliance_of(
+    result: AssessmentResult, baselines: Sequence[Baseline], now: float, clean: Callable[[str], str]
+) -> Compliance:
+    """Return a run that has just ended as a report takes it, without trends. `clean` masks secrets in hosts' texts."""
+    run = result.run
+    hosts = [
+        ReportHost(one.host, one.status, clean(one.error["message"]) if one.error else "",
+                   one.snapshot.taken_at if one.findings else None)
+        for one in result.hosts
+    ]  # fmt: skip
+    return Compliance(
+        run.run, run.at, run.actor, now, __version__,
+        tuple(ReportBaseline(b.name, b.title, b.kind, b.digest, b.source, tuple(b.rules)) for b in baselines),
+        tuple(sorted(hosts, key=lambda host: host.name)),
+        tuple(clean_finding(finding, clean) for one in result.hosts for finding in one.findings),
+        tuple(score for one in result.hosts for score in one.scores),
     )  # fmt: skip
 
 

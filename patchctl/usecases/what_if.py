@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from patchctl.assess.contract import Baseline
 from patchctl.assess.score import BAD, EARNED
-from patchctl.model.assessment import FAIL, Finding
+from patchctl.assess.waivers import apply_waivers
+from patchctl.model.assessment import FAIL, Finding, Waiver
 from patchctl.model.evidence import Snapshot
 from patchctl.model.hosts import Host
 from patchctl.usecases.assess import assess_snapshot
@@ -16,7 +17,10 @@ from patchctl.usecases.scan import shell_of
 
 @dataclass(frozen=True, slots=True)
 class Outlook:
-    """One host by the old and the new baselines. Rules by id; a rule that only one side has counts there only."""
+    """One host by the old and the new baselines. Rules by id; a rule that only one side has counts there only.
+
+    A finding that a waiver would cover is among the others, with its waiver.
+    """
 
     host: str
     collected: bool
@@ -32,20 +36,31 @@ class Outlook:
     """Scores; None = nothing applied."""
 
 
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """The waivers of a project, and the hosts that each one's pattern means."""
+
+    waivers: Sequence[Waiver]
+    members: Mapping[str, Collection[str]]
+
+
 def look_ahead(
-    hosts: Sequence[Host], recorded: Mapping[str, Snapshot], old: Baseline, new: Baseline, model: str = "default"
-) -> list[Outlook]:
-    """Judge each recorded snapshot by both baselines and return what would be otherwise."""
-    return [_look(host, recorded.get(host.name), old, new, model) for host in hosts]
+    hosts: Sequence[Host], recorded: Mapping[str, Snapshot], old: Baseline, new: Baseline, accepted: Accepted,
+    now: float, model: str = "default",
+) -> list[Outlook]:  # fmt: skip
+    """Judge each recorded snapshot by both baselines and return what would be otherwise; waivers count as of `now`."""
+    return [_look(host, recorded.get(host.name), old, new, accepted, now, model) for host in hosts]
 
 
-def _look(host: Host, snapshot: Snapshot | None, old: Baseline, new: Baseline, model: str) -> Outlook:
+def _look(
+    host: Host, snapshot: Snapshot | None, old: Baseline, new: Baseline, accepted: Accepted, now: float, model: str
+) -> Outlook:
     if snapshot is None or not snapshot.evidence:
         return Outlook(host.name, False)
     one = assess_snapshot(snapshot, shell_of(host), [old], model)
     other = assess_snapshot(snapshot, shell_of(host), [new], model)
     was = {finding.rule: finding.verdict for finding in one.findings}
-    found = other.findings
+    found, _ = apply_waivers(other.findings, accepted.waivers, accepted.members, now)
     return Outlook(
         host.name, True,
         tuple(f for f in found if f.verdict == FAIL and was.get(f.rule) != FAIL),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import stat
+from xml.etree import ElementTree as ET
 
 import jsonschema
 
@@ -183,3 +184,19 @@ def test_recorded_snapshots_are_judged_again_without_touching_hosts(project):
     document = project.json("assess", "--baseline", "other", "--from-snapshot")
     assert project.code == 3
     assert {(r["verdict"], r["reason"]) for r in document["results"]} == {("UNKNOWN", "not collected")}
+
+
+def test_findings_as_sarif_and_junit_for_ci(project):
+    project.baseline("small", GOOD, BAD, FLOOD)
+    assert project.run("assess", "--baseline", "small", "-o", "sarif") == 3
+    (run,) = json.loads(project.said)["runs"]
+    kinds = {(r["ruleId"], r["kind"]) for r in run["results"]}
+    assert kinds == {("small/good", "pass"), ("small/bad", "fail"), ("small/flood", "open")}
+    assert project.run("assess", "--baseline", "small", "--from-snapshot", "-o", "junit") == 3
+    suites = ET.fromstring(project.said)
+    assert [(suites.get(name)) for name in ("tests", "failures", "errors")] == ["6", "2", "2"]
+    project.baseline("fine", GOOD)
+    assert project.run("assess", "--baseline", "fine", "-o", "sarif") == 0
+    assert json.loads(project.said)["runs"]
+    assert project.run("assess", "--baseline", "fine", "-o", "junit", "-q") == 0
+    assert project.said == ""

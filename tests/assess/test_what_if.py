@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from tests.assess.test_assess import BAD, GOOD
+from tests.assess.test_waivers import BEFORE, LATER, waiver
 
 
 def test_hosts_that_would_newly_fail_or_pass(project):
@@ -24,3 +25,22 @@ def test_hosts_that_would_newly_fail_or_pass(project):
     assert "FAIL    good  on here" in project.said
     assert project.run("assess", "--baseline", "old", "--what-if", "old", "--limit", "here", "-q") == 0
     assert project.said == ""
+
+
+def test_waived_findings_are_shown_as_waived_and_give_no_3(project):
+    project.baseline("old", GOOD)
+    project.baseline("new", {**GOOD, "expect": "no"})
+    project.run("assess", "--baseline", "old")
+    words = ("assess", "--baseline", "old", "--what-if", "new")
+    project.waivers(waiver(rule="good", hosts="here"))
+    found = project.json(*words)
+    assert project.code == 3, "there is not waived"
+    waived = {h["host"]: h["newly_fails"][0]["waiver"] for h in found["hosts"]}
+    assert (waived["here"]["reason"], waived["there"]) == ("CHG-1", None)
+    assert (found["summary"]["newly_failing"], found["summary"]["waived"]) == (1, 1)
+    project.waivers(waiver(rule="good"))
+    assert project.run(*words) == 0
+    assert "0 of 2 hosts would newly fail by new, 2 findings waived" in project.said
+    assert f"FAIL    good (waived until {LATER})  on here, there" in project.said
+    project.waivers(waiver(rule="good", until=BEFORE))
+    assert project.run(*words) == 3, "the waiver has ended"
