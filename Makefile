@@ -1,4 +1,4 @@
-# make test | demo | check | soak | bench: each sets up what it needs first (as root on Debian by apt, the rest in .venv).
+# make test | demo | check | soak | bench | windows-proof: each sets up what it needs first (as root on Debian by apt, the rest in .venv).
 # Once set up that takes no time: stamps lie in .make/.
 
 PYTHON := $(shell for p in python3 python3.14 python3.13 python3.12 python3.11 /usr/bin/python3; do \
@@ -8,13 +8,14 @@ BIN := .venv/bin
 WORKERS ?= 2
 PYTEST := $(BIN)/python -m pytest
 
-.PHONY: help setup lab test check soak demo bench clean clean-lab
+.PHONY: help setup lab test check soak demo bench windows-proof clean clean-lab
 help:
 	@echo 'make demo   boot 8 real hosts and patch them through the real command line (root, Debian 12)'
 	@echo 'make test   make check, then all tests; without root all but those that need real hosts'
 	@echo 'make check  ruff, mypy --strict, import rules'
 	@echo 'make soak   the long versions of tests'
 	@echo 'make bench  measure against bare paramiko, pyinfra and Ansible, side by side (root)'
+	@echo 'make windows-proof  pack every text for Windows, for somebody who has one (docs/howto/windows-proof.md)'
 	@echo 'make setup  only set up; make clean removes caches, make clean-lab the hosts and their base as well'
 
 setup: .make/venv
@@ -61,6 +62,9 @@ demo: setup lab
 
 bench: setup lab
 	@$(BIN)/python -m bench
+
+windows-proof: setup
+	@$(BIN)/python -m tests.windows.proof build
 
 clean:
 	rm -rf .make .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis build dist

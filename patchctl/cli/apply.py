@@ -55,7 +55,7 @@ def command(
     if override_window and not reason:
         raise click.UsageError("--override-window needs --reason")
     from patchctl.cli.actor import current_actor
-    from patchctl.cli.plan import describe_plan
+    from patchctl.cli.plan import describe_plan, never_run_note
     from patchctl.cli.progress import make_observer
     from patchctl.store.database import open_store
     from patchctl.usecases.apply import exit_code_without_work, is_over, outline_plan, require_fresh
@@ -77,6 +77,8 @@ def command(
             if not quiet or code:
                 emit(describe_plan(plan), output)
             return code
+        for note in never_run_note(plan):
+            print(f"Note: {note}", file=sys.stderr)
         _confirm(plan, yes)
         return _carry_out(
             plan, known, settings, store, observer, reason=reason, override=override_window, detach=detach,

@@ -115,8 +115,11 @@ def describe_plan(plan: Plan, out: str = "") -> Document:
     from patchctl.rollout.journal import initial, to_document
 
     data = to_document(initial(plan))
+    never_run = _never_run(plan)
     for item in data["hosts"]:
         item.update(_describe_host(plan.hosts[item["host"]]))
+        if item["host"] in never_run:
+            item["never_run_on_windows"] = never_run[item["host"]]
     data["not_approved"] = _count_refused(plan)
     data["next_due"] = plan.next_due
     data["notes"] = list(plan.notes)
@@ -277,9 +280,27 @@ def _refused(plan: Plan) -> list[str]:
     return [f"NOT APPROVED  {counts} ({_join(refused['by_approval'])}){due}"]
 
 
+def _never_run(plan: Plan) -> dict[str, list[str]]:
+    """Return, for the Windows hosts of the plan, the steps they go through that nobody has run on Windows."""
+    if not any(host.platform == "windows" for host in plan.hosts.values()):
+        return {}
+    from patchctl.usecases.windows_proof import never_run_of_plan
+
+    return never_run_of_plan(plan)
+
+
+def never_run_note(plan: Plan) -> list[str]:
+    """Return a line on those steps, or nothing."""
+    if not any(host.platform == "windows" for host in plan.hosts.values()):
+        return []
+    from patchctl.usecases.windows_proof import describe_never_run
+
+    return describe_never_run(plan)
+
+
 def _notes(plan: Plan) -> list[str]:
     own = [f"Note: {host.host}: {note}" for host in plan.hosts.values() for note in host.notes]
-    return [*(f"Note: {note}" for note in plan.notes), *own[:SHOWN_LINES]]
+    return [*(f"Note: {note}" for note in [*plan.notes, *never_run_note(plan)]), *own[:SHOWN_LINES]]
 
 
 def _count(number: int, noun: str) -> str:

@@ -72,13 +72,18 @@ def test_no_variable_is_read_that_nothing_sets(text: str) -> None:
     if text.startswith("& {\n$ErrorActionPreference = 'Stop'\n$body"):
         # The text that SYSTEM runs is a literal, and looked at by itself.
         text = text.partition("$body = ")[0] + text[text.rindex("\nif ([Security"):]
+    missing = unset_variables(text)
+    assert missing <= {"wanted", "search"} if "wanted" in text else not missing
+
+
+def unset_variables(text: str) -> set[str]:
+    """Return the variables that a text reads and never sets, in lower case. Assignments are found by their looks."""
     code = re.sub(r"'(?:[^']|'')*'", "''", text)  # single-quoted text is data
     code = re.sub(r"`\$\w+", "", re.sub(r"(?m)#.*$", "", code))
     read = {name.lower() for name in re.findall(r"\$(?:global:)?\{?(\w+)", code)}
     assigned = re.findall(r"\$(?:global:)?(\w+)\s*(?:=|\+=|,\s*\$)", code) + re.findall(r"foreach \(\$(\w+)", code)
     assigned += re.findall(r",\s*\$(\w+)\s*=", code) + re.findall(r"[(,]\s*(?:\[[\w\[\].]+\])?\$(\w+)(?=\s*[,)])", code)
-    missing = read - {name.lower() for name in assigned} - AUTOMATIC
-    assert missing <= {"wanted", "search"} if "wanted" in code else not missing
+    return read - {name.lower() for name in assigned} - AUTOMATIC
 
 
 def test_the_checks_find_what_is_wrong() -> None:
