@@ -95,8 +95,8 @@ def winrm_peers(tmp_path: Path) -> Iterator[StartPeers]:
 @pytest.fixture(scope="session")
 def wine() -> None:
     """For tests whose command lines really run, in Wine. Makes its prefix when it is not there (once, 15 s)."""
+    from tests.windows.wine import why_not as why_no_wine
     from tests.winrm.peers import shared_wine
-    from tests.winrm.wine import why_not as why_no_wine
 
     if reason := why_no_wine():
         pytest.skip(f"Wine test left out: {reason}")

@@ -13,22 +13,25 @@ import json
 import re
 import shutil
 import subprocess
+import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from patchctl.assess.native.answers import PREFIX
 from patchctl.collect import runner_windows_text as runner_text
 from patchctl.connect.contract import Command, Result
 from patchctl.deliver import send_windows
 from patchctl.model.hosts import Host
 from patchctl.platforms.windows import probes
 from patchctl.platforms.windows.read import _programs
+from tests.windows.check_answers import answer_checks
+from tests.windows.runner import Request
 from tests.windows.wine import Disk
+from tests.windows.words import LITERAL, read_calls, read_items, read_values
 
-BASE = r"C:\ProgramData\patchctl"
-_LITERAL = r"'((?:[^']|'')*)'"
 # Captured shape of `reg query` of that key on Windows Server 2022 (values as documented; Wine's own say Windows 7).
 OS_KEY = r"""
 HKEY_LOCAL_MACHINE\SOFTWARE\Microsoft\Windows NT\CurrentVersion
@@ -82,20 +85,32 @@ class WindowsHost:
     launched: list[str] = field(default_factory=list)
     """Attempts whose runner was started, each time again."""
     reboots: int = 0
+    agent_installs: list[str] = field(default_factory=list)
+    """Updates that the update agent installed, each time again."""
+
+    checks: dict[str, dict[str, str]] = field(default_factory=dict)
+    """What checks of baselines are told, by batch and question; registry values come from the registry itself."""
+    unreadable: set[str] = field(default_factory=set)
+    """Probes that say nothing."""
 
     def __post_init__(self) -> None:
-        self._listed: dict[str, str] = {}
+        self._lock = threading.Lock()
 
     @property
     def boot_id(self) -> str:
         return time.strftime("%Y%m%dT%H%M%S", time.gmtime(self.booted)) + f".{int(self.booted % 1 * 1e6):06d}Z"
 
     def answer(self, script: str, data: bytes) -> tuple[str, int] | None:
+        """Return (stdout, exit code) of one of this project's texts; None for any other. One at a time."""
+        with self._lock:
+            return self._answer(script, data)
+
+    def _answer(self, script: str, data: bytes) -> tuple[str, int] | None:
         if "Invoke-Probe '" in script:
             return self._collect(script), 0
         for name in ("LOOK", "START", "POLL", "REBOOT", "CLEANUP", "TAKEOVER"):
             if script.endswith(f"{runner_text.FUNCTIONS}{getattr(runner_text, name)}}}\n"):
-                return _Request(self, script).run(name), 0
+                return Request(self, script).run(name), 0
         return self._staging(script, data)
 
     # What is collected.
@@ -104,7 +119,7 @@ class WindowsHost:
         found = re.search(r"^\$N = '([0-9a-f]+)'", script, re.MULTILINE)
         assert found
         nonce, lines = found[1], []
-        asked = _calls(script)
+        asked = read_calls(script)
         for name, _, command in asked:
             output, rc = self._probe(name, command.replace("''", "'"))
             parts = output.split("\n")
@@ -114,14 +129,16 @@ class WindowsHost:
 
     def _probe(self, name: str, command: str) -> tuple[str, int]:
         if name == "windows.fingerprint":
-            return self.fingerprint(re.findall(_LITERAL, command.partition("\n")[0])), 0
+            return self.fingerprint(re.findall(LITERAL, command.partition("\n")[0])), 0
         if name == "windows.resolve":
-            return "\n".join(re.findall(_LITERAL, command)), 0
+            return "\n".join(re.findall(LITERAL, command)), 0
         if name.startswith("health."):
             return "active", 0
+        if name.startswith(f"{PREFIX}.windows-"):
+            return answer_checks(self.disk, self.checks, name, command), 0
         known: dict[str, Callable[[], str]] = {
             "windows.clock": lambda: str(int(time.time())), "windows.os": lambda: OS_KEY,
-            "windows.updates": self._search, "windows.reboot": self._pending_reboot, "windows.programs": self._programs,
+            "windows.updates": self._search, "windows.reboot": self._pending_reboot, "windows.programs": self.programs,
             "windows.boot": lambda: f"{self.boot_id}\n2026-11-25T08:00:00", "windows.hotfixes": lambda: "KB5010523",
             "windows.settings": lambda: "@@ policy\n@@ managers\n@@ end",
             "windows.services": lambda: '{"Name":"Dnscache","StartMode":"Auto","State":"Running","ExitCode":0}',
@@ -129,11 +146,13 @@ class WindowsHost:
             "windows.disks": lambda: '{"DeviceID":"C:","Size":100000000000,"FreeSpace":50000000000}',
         }
         expected = {p.id: p.command for refresh in ("auto", "never") for p in probes.probes(refresh)}
+        if name in self.unreadable:
+            return "", 1
         assert name in known, f"the model has no answer for the probe {name}"
         assert name == "windows.updates" or command == expected[name], f"{name} is not asked as probes.py says"
         return known[name](), 0
 
-    def _programs(self) -> str:
+    def programs(self) -> str:
         views = {}
         for view in ("64", "32"):
             key = rf"HKLM\SOFTWARE\{probes.UNINSTALL}"
@@ -142,7 +161,7 @@ class WindowsHost:
 
     def fingerprint(self, names: list[str]) -> str:
         lines = [
-            f"{p.name}:{p.arch} {p.version}" for p in _programs(self._programs())
+            f"{p.name}:{p.arch} {p.version}" for p in _programs(self.programs())
             if p.name in names and p.arch != "user"
         ]
         lines += [f"{o.kb}:windows-update {o.id}.{o.revision}" for o in self.offers if o.installed and o.kb in names]
@@ -176,13 +195,13 @@ class WindowsHost:
     # What is staged.
 
     def _staging(self, script: str, data: bytes) -> tuple[str, int] | None:
-        received = re.fullmatch(re.escape(send_windows._RECEIVE.format(path="PATH")).replace("PATH", _LITERAL), script)
+        received = re.fullmatch(re.escape(send_windows._RECEIVE.format(path="PATH")).replace("PATH", LITERAL), script)
         if received:
             self.disk.path(received[1]).write_bytes(data)
             return "", 0
         if "DownloadFile($uri, $part)" in script:
             return "miss: this host reaches no server\n", 0
-        values = _values(script)
+        values = read_values(script)
         if script.endswith(f"{send_windows._SETUP}{send_windows._LIST}}}\n"):
             self.disk.path(values["Directory"]).mkdir(parents=True, exist_ok=True)
             return self._sums(values, script, "", "end"), 0
@@ -192,13 +211,42 @@ class WindowsHost:
 
     def _sums(self, values: dict[str, str], script: str, suffix: str, last: str) -> str:
         lines = []
-        for line in _items(script, "Sums"):
+        for line in read_items(script, "Sums"):
             sum_, name = line.split(" ", 1)
             path = self.disk.path(f"{values['Directory']}\\{name}{suffix}")
             if path.exists() and hashlib.sha256(path.read_bytes()).hexdigest() == sum_:
                 path.rename(path.with_name(name))
                 lines.append(f"have {sum_.upper()}")
         return "".join(f"\n{values['Nonce']} {line}\n" for line in [*lines, last])
+
+    # What the update agent installs: its text is PowerShell, which Wine's stub passes over in silence.
+
+    def finish_updates(self, spool: Path) -> None:
+        """Do what the update agent would have done in an attempt whose payload has ended, once."""
+        wanted = re.search(r"\$wanted = @\((.*)\)", (spool / "payload.cmd").read_text())
+        if wanted is None or (spool / "agent").exists():
+            return
+        (spool / "agent").write_text("")
+        said, bad = ["patchctl: step search", "patchctl: step download", "patchctl: step install"], 0
+        for kb, identity, revision in re.findall(r"([A-Za-z0-9~._-]+) ([0-9a-f-]{36}) (\d+)", wanted[1]):
+            offer = next((o for o in self.offers if (o.id, str(o.revision)) == (identity, revision)), None)
+            if offer is None:
+                said, bad = [*said[:1], f"patchctl: not-offered {kb}"], 1
+                break
+            self.agent_installs.append(kb)
+            said.append(f"patchctl: result {kb} code={4 if offer.fails else 2}")
+            if offer.fails:
+                bad = 1
+                said.append(f"patchctl: hresult {kb} {offer.fails}")
+            elif offer.reboot:
+                offer.pending = True
+                said.append("patchctl: reboot-required")
+            else:
+                offer.installed = True
+        with (spool / "log").open("a") as log:
+            log.write("".join(f"{line}\n" for line in said))
+        if bad:
+            (spool / "result").write_text(f"{bad}\n")
 
     # What people and faults do.
 
@@ -215,258 +263,6 @@ class WindowsHost:
         for offer in self.offers:
             if offer.pending:
                 offer.pending, offer.installed = False, True
-
-
-class _Request:
-    """One request to the runner: does what collect/runner_windows_text.py says, line by line."""
-
-    def __init__(self, host: WindowsHost, script: str) -> None:
-        self.host, self.script, self.values = host, script, _values(script)
-        self.nonce = self.values["Nonce"]
-        self.lines: list[str] = []
-        self.base = host.disk.path(BASE)
-        self.runs = self.base / "runs"
-        self.attempt = self.values.get("Attempt", "")
-
-    def run(self, name: str) -> str:
-        self.say(f"boot {self.host.boot_id}")
-        answer = getattr(self, f"_{name.lower()}")()
-        state, why = answer if isinstance(answer, tuple) else (answer, "")
-        self.say(f"state {state}")
-        if why:
-            self.say(f"reason {why}")
-        self.say("end")
-        return "".join(f"{self.nonce} {line}\n" for line in self.lines)
-
-    def say(self, line: str) -> None:
-        self.lines.append(line)
-
-    def fail(self, code: str, why: str) -> tuple[str, str]:
-        self.say(f"code {code}")
-        return "failed", why
-
-    def fence(self) -> list[str]:
-        file = self.base / "fence"
-        return file.read_text().split() if file.exists() else []
-
-    def fenced(self, *, asking: bool) -> str:
-        f, store = self.fence(), self.values["Store"]
-        epoch, token = int(self.values["Epoch"]), int(self.values["Token"])
-        if not f:
-            return ""
-        if f[0] != store:
-            return f"belongs to the controller {f[3]} (store {f[0]}, epoch {f[1]})"
-        if int(f[1]) < epoch:
-            return f"knows epoch {f[1]} of this store, not {epoch}: a restored store needs an explicit takeover"
-        if int(f[1]) > epoch:
-            return f"has moved on to epoch {f[1]} of this store ({f[3]}); this copy is of epoch {epoch}"
-        if not asking and int(f[2]) > token:
-            return f"has already acted on token {f[2]}, this request carries {token}: a newer run took over"
-        return ""
-
-    def say_fence(self) -> None:
-        if self.fence():
-            self.say("fence " + " ".join(self.fence()))
-
-    def veto(self) -> str:
-        hold = self.base / "hold"
-        return f"{BASE}\\hold: {hold.read_text().strip() or 'no reason given'}" if hold.exists() else ""
-
-    def used_up(self) -> bool:
-        f = self.fence()
-        if len(f) < 5:
-            return False
-        (mine, _, a), (theirs, _, b) = self.attempt.rpartition("."), f[4].rpartition(".")
-        return f[4] == self.attempt or (mine == theirs and a.isdigit() and b.isdigit() and int(a) < int(b))
-
-    def state(self, attempt: str) -> tuple[str, str]:
-        spool = self.runs / attempt
-        if not spool.is_dir():
-            return "absent", ""
-        if (spool / "result").exists():
-            return "finished", ""
-        if (spool / "ticket").exists():
-            boot, at = (spool / "launching").read_text().split()
-            if boot == self.host.boot_id and time.monotonic() - float(at) < int(self.values["Grace"]):
-                return "running", "is being started"
-            (spool / "ticket").rename(spool / "void")
-        if (spool / "void").exists():
-            return "interrupted", "was claimed, but its runner never began"
-        if (spool / "claim").read_text().split()[3] != self.host.boot_id:
-            return "interrupted", "the host was restarted while it ran"
-        if self.host.task is not None and self.host.task.poll() is None:
-            return "running", ""
-        return ("finished", "") if (spool / "result").exists() else ("interrupted", "its runner died")
-
-    def busy(self) -> str:
-        others = sorted(p.name for p in self.runs.iterdir()) if self.runs.is_dir() else []
-        return next((o for o in others if o != self.attempt and self.state(o)[0] == "running"), "")
-
-    def _look(self) -> str:
-        if self.veto():
-            self.say(f"veto {self.veto()}")
-        if self.fenced(asking=True):
-            self.say(f"fenced {self.fenced(asking=True)}")
-        self.say_fence()
-        for spool in sorted(self.runs.iterdir()) if self.runs.is_dir() else []:
-            self.say(f"attempt {spool.name} {self.state(spool.name)[0]}")
-        for path in _items(self.script, "Paths"):
-            self.say(f"space {path} {50_000_000} C:\\")
-        if self.host.reboots and self.host.settling > 0:
-            self.host.settling -= 1
-            self.say("settling servicing in progress (2)")
-        return "seen"
-
-    def _start(self) -> str | tuple[str, str]:
-        spool = self.runs / self.attempt
-        self.runs.mkdir(parents=True, exist_ok=True)
-        if why := self.fenced(asking=True):
-            self.say_fence()
-            return "fenced", why
-        if spool.is_dir():
-            state, why = self.state(self.attempt)
-            self.say(f"was {state}")
-            self.say(f"unit patchctl-{self.attempt}")
-            return "adopted", why
-        if self.used_up():
-            self.say("was interrupted")
-            return "adopted", "its spool is lost"
-        if why := self.fenced(asking=False):
-            self.say_fence()
-            return "fenced", why
-        if self.veto():
-            return "veto", self.veto()
-        if other := self.busy():
-            self.say(f"holder {other}")
-            return self.fail("busy", f"attempt {other} still works here")
-        missing = []
-        for line in _items(self.script, "FileList"):
-            sum_, name = line.split(" ", 1)
-            file = self.host.disk.path(f"{self.values['Files']}\\{name}")
-            if not file.exists() or hashlib.sha256(file.read_bytes()).hexdigest() != sum_:
-                self.say(f"missing {sum_}")
-                missing.append(name)
-        if missing:
-            return self.fail("staging-missing", f"not in {self.values['Files']} or damaged: {' '.join(missing)}")
-        new = self.base / "new.1"
-        new.mkdir()
-        for name, text in (("payload.cmd", self.values["Payload"]), ("run.cmd", self.values["Run"])):
-            (new / name).write_bytes(re.sub(r"\r?\n", "\r\n", text).encode())
-        v = self.values
-        (new / "claim").write_text(f"{v['Store']} {v['Epoch']} {v['Token']} {self.host.boot_id}")
-        (new / "launching").write_text(f"{self.host.boot_id} {time.monotonic()}")
-        (new / "ticket").write_text("")
-        (new / "reserve").write_text("")
-        self.write_fence(v["Token"], self.attempt)
-        new.rename(spool)
-        self.say(f"unit patchctl-{self.attempt}")
-        names = re.findall(_LITERAL, v["List"].partition("\n")[0])
-        self.host._listed[self.attempt] = self.host.fingerprint(names)
-        if not self.host.task_late:
-            self.host.launched.append(self.attempt)
-            self.host.task = self.host.disk.start("cmd", "/d", "/c", f"{BASE}\\runs\\{self.attempt}\\run.cmd")
-        return "started"
-
-    def write_fence(self, token: str, attempt: str) -> None:
-        v = self.values
-        (self.base / "fence").write_text(f"{v['Store']} {v['Epoch']} {token} {v['Name']} {attempt}\n")
-
-    def _poll(self) -> tuple[str, str]:
-        state, why = self.state(self.attempt)
-        if state == "absent" and self.used_up():
-            state, why = "interrupted", "its spool is lost"
-        spool = self.runs / self.attempt
-        if spool.is_dir():
-            store = (spool / "claim").read_text().split()[0]
-            if store != self.values["Store"]:
-                self.say(f"foreign {store}")
-            began = int((spool / "claim").stat().st_mtime)
-            if state == "finished":
-                ended = int((spool / "result").stat().st_mtime)
-                self.say(f"result {(spool / 'result').read_text().strip()} {began} {ended} {self.host.boot_id}")
-            log = "".join(
-                (spool / name).read_bytes().decode("cp437") for name in ("log", "alive") if (spool / name).exists())
-            for line in log.splitlines():
-                if line.startswith("patchctl: "):
-                    self.say(f"mark {line}")
-            for line in log.splitlines():
-                self.say(f"log {line}")
-            if state != "running" and self.attempt in self.host._listed:
-                before = self.host._listed[self.attempt]  # list.ps1 is PowerShell: the model stands in for it
-                names = [line.partition(":")[0] for line in before.splitlines()]
-                after = self.host.fingerprint(names)
-                self.lines += [f"before {line}" for line in before.splitlines()]
-                self.lines += [f"after {line}" for line in after.splitlines()]
-                self.say("compared yes")
-        self.say(f"unit patchctl-{self.attempt}")
-        return state, why
-
-    def _reboot(self) -> str | tuple[str, str]:
-        if self.values["Expected"] != self.host.boot_id:
-            return "rebooted"
-        if why := self.fenced(asking=True):
-            return self.fail("fenced", why)
-        if self.veto():
-            return self.fail("veto", self.veto())
-        if other := self.busy():
-            return self.fail("busy", f"attempt {other} still works here")
-        self.host.reboot()
-        self.lines[0] = f"boot {self.values['Expected']}"
-        return "requested"
-
-    def _cleanup(self) -> str | tuple[str, str]:
-        if not self.base.is_dir():
-            return "clean"
-        if why := self.fenced(asking=True):
-            return self.fail("fenced", why)
-        if self.state(self.attempt)[0] == "running":
-            return self.fail("busy", f"attempt {self.attempt} still works")
-        family, _, number = self.attempt.rpartition(".")
-        for spool in sorted(self.runs.iterdir()) if self.runs.is_dir() else []:
-            name, _, suffix = spool.name.rpartition(".")
-            older = name == family and suffix.isdigit() and int(suffix) <= int(number)
-            if older and self.state(spool.name)[0] != "running":
-                shutil.rmtree(spool)
-        if self.values.get("Files"):
-            shutil.rmtree(self.host.disk.path(self.values["Files"]), ignore_errors=True)
-        for folder in (self.base / "stage", self.runs):
-            if folder.is_dir() and not any(folder.iterdir()):
-                folder.rmdir()
-        for left in sorted(self.base.iterdir()):
-            if left.name not in ("fence", "hold", "runs", "stage"):
-                self.say(f"residue {left.name}")
-        return "clean"
-
-    def _takeover(self) -> str | tuple[str, str]:
-        self.base.mkdir(parents=True, exist_ok=True)
-        self.say_fence()
-        f = self.fence()
-        token = self.values["Token"]
-        if f and f[0] == self.values["Store"]:
-            if int(f[1]) > int(self.values["Epoch"]):
-                return self.fail("fenced", f"the host knows epoch {f[1]} of this store already")
-            token = str(max(int(f[2]), int(token)))
-        self.write_fence(token, "-")
-        return "taken"
-
-
-def _values(script: str) -> dict[str, str]:
-    """Return the values at the script's head: $Name = 'text' (over several lines) and $Name = [long]N."""
-    head = script.partition(runner_text.FUNCTIONS)[0] if runner_text.FUNCTIONS in script else script[:20000]
-    found = {name: text.replace("''", "'") for name, text in re.findall(rf"^\$(\w+) = {_LITERAL}$", head, re.MULTILINE)}
-    found |= dict(re.findall(r"^\$(\w+) = \[long\](\d+)$", head, re.MULTILINE))
-    return found
-
-
-def _items(script: str, name: str) -> list[str]:
-    found = re.search(rf"^\${name} = @\((.*)\)$", script, re.MULTILINE)
-    assert found, name
-    return [text.replace("''", "'") for text in re.findall(_LITERAL, found[1])]
-
-
-def _calls(script: str) -> list[tuple[str, str, str]]:
-    pattern = rf"^Invoke-Probe {_LITERAL} \d+ \$(?:true|false) {_LITERAL} {_LITERAL}\n"
-    return re.findall(pattern, script, re.MULTILINE)
 
 
 @dataclass

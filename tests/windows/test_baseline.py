@@ -10,10 +10,14 @@ import pytest
 import yaml
 
 from patchctl.assess.asking.frames import read_frames
+from patchctl.assess.asking.windows import SYSTEM
 from patchctl.assess.checks.contract import Answer, CheckType, Unreadable
 from patchctl.assess.checks.registry import all_checks
-from patchctl.model.assessment import FAIL, PASS, UNKNOWN
+from patchctl.assess.native.conditions import read_conditions
+from patchctl.assess.native.tree import Fault
+from patchctl.model.assessment import FAIL, NOT_APPLICABLE, PASS, UNKNOWN
 from patchctl.usecases.baseline_cases import run_cases
+from patchctl.usecases.baselines import find_content, load_baseline
 from tests.windows.test_texts import errors
 
 BASELINE = Path(__file__).parents[2] / "baselines" / "windows-server.yaml"
@@ -79,3 +83,25 @@ def test_frames_of_powershell_are_read_with_their_reasons() -> None:
     assert found["a!b"] == Answer("5\n", None)
     assert found["a!c"] == Answer("not there", None, missing=True)
     assert found["a!d"] == "Requested registry access is not allowed."
+
+
+def test_when_of_a_windows_baseline_asks_windows_hosts() -> None:
+    """Never /etc/os-release by sh: that would be sent to PowerShell."""
+    found = load_baseline(find_content(str(BASELINE), BASELINE.parent), write=False)
+    assert found.shell == "powershell"
+    assert {p.id.split(".")[1].partition("-")[0] for p in found.probes()} == {"windows"}
+    assert list(errors(SYSTEM.script(["all"]))) == []
+    conditions = read_conditions({"family": ["windows"], "version": ">= 10.0.20348"}, {}, (), [], "powershell")
+    assert conditions is not None
+    for said, verdict in (
+        ("ID=windows\nVERSION_ID=10.0.20348.2031", PASS), ("ID=windows\nVERSION_ID=10.0.17763.1", NOT_APPLICABLE),
+        ("VERSION_ID=", UNKNOWN),
+    ):
+        assert conditions.judge(Hosts(Answer(said)))[0] == verdict, said
+    assert conditions.judge(Hosts(None))[0] == UNKNOWN
+
+
+def test_a_windows_baseline_cannot_ask_for_containers() -> None:
+    faults: list[Fault] = []
+    assert read_conditions({"container": True}, {}, ("when",), faults, "powershell") is None
+    assert [(f.path, f.code) for f in faults] == [(("when", "container"), "invalid-condition")]

@@ -30,7 +30,8 @@ from patchctl.rollout.diagnose import diagnose, diagnose_interruption
 from patchctl.store.database import open_store
 from patchctl.usecases.hostjobs import HostVisits
 from patchctl.usecases.scan import collect_snapshot
-from tests.windows.model import BASE, ModelTransport, Offer, WindowsHost
+from tests.windows.model import ModelTransport, Offer, WindowsHost
+from tests.windows.runner import BASE
 
 KB = "11111111-2222-4333-8444-555555555555"
 
@@ -103,7 +104,7 @@ def test_an_msi_goes_the_whole_way_and_the_registry_proves_it(rig: Rig) -> None:
     assert [(p.name, p.version, p.arch) for p in facts.packages if p.name == "demo-tool"] == [
         ("demo-tool", "1.0.0", "x64")]
     offered = add_offers(facts, [rig.offer])
-    assert [(u.package, u.installed, u.candidate) for u in offered.updates] == [("demo-tool", "1.0.0", "2.0.0")]
+    assert [(u.package, u.installed, u.candidate) for u in offered.updates or ()] == [("demo-tool", "1.0.0", "2.0.0")]
     assert rig.job("preflight").result == "ok"
     staged = rig.job("stage")
     assert (staged.result, staged.data.get("delivered")) == ("ok", [rig.offer.sha256]), staged
@@ -213,7 +214,7 @@ def test_windows_updates_are_read_judged_and_carried(rig: Rig) -> None:
         Offer("KB5005112", KB.replace("1", "3"), succeeded=2),
     ]
     facts = rig.facts("win1")
-    found = {u.package: u for u in facts.updates}
+    found = {u.package: u for u in facts.updates or ()}
     assert found["KB5031364"].candidate == f"{KB}.200"
     assert (found["KB5031364"].security, found["KB5031364"].severity) == (True, "critical")
     assert (found["KB2267602"].state, facts.held) == ("held", ("KB2267602",))

@@ -86,7 +86,7 @@ def test_windows_and_debian_hosts_are_patched_by_one_rollout(
     for name in inventory.hosts:
         assert f'"{name}"' in listed
     for name, model in models.items():
-        assert "DisplayVersion    REG_SZ    2.0.0" in model._programs(), name
+        assert "DisplayVersion    REG_SZ    2.0.0" in model.programs(), name
         assert len(model.launched) == 1, name
     assert "lab-service" in debian.exec("dpkg-query -W lab-service")
     assert plan.hosts["win1"].ring == "canary"

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import atexit
 import itertools
 import os
+import shutil
+import tempfile
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
@@ -11,12 +14,13 @@ from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 
+from tests.windows.wine import Disk
 from tests.winrm.certificates import Authority
+from tests.winrm.commands import Commands
 from tests.winrm.front import Front
 from tests.winrm.injected import Faults, Injected
 from tests.winrm.powershell import Engine, Transcript
 from tests.winrm.shells import Running, Shell, WindowsHost
-from tests.winrm.wine import Wine
 
 ADMIN, PASSWORD = "admin", "correct horse 1"
 _numbers = itertools.count(1)
@@ -27,9 +31,13 @@ NOT_ELEVATED = '"Mandatory Label\\Medium Mandatory Level","Label","S-1-16-8192",
 
 
 @cache
-def shared_wine() -> Wine:
-    """Return the one Wine of this process: its prefix is shared by all peers."""
-    return Wine()
+def shared_wine() -> Commands:
+    """Return the Wine of all peers of this process that have no disk of their own."""
+    folder = Path(tempfile.mkdtemp(prefix="patchctl-wine"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    disk = Disk(folder)
+    atexit.register(disk.close)
+    return Commands(disk)
 
 
 class Peer:
@@ -38,6 +46,7 @@ class Peer:
     def __init__(
         self, folder: Path, address: str, users: Mapping[str, str], auth: tuple[str, ...],
         cmd: Mapping[str, tuple[str, str, int]] | None, authority: Authority, certificate: tuple[Path, Path] | None,
+        disk: Disk | None = None,
     ) -> None:
         self.address, self.users, self.auth = address, dict(users), auth
         self.max_envelope = 512000
@@ -54,6 +63,7 @@ class Peer:
         self.troubles: list[str] = []
         self.cmd_answers = dict(cmd) if cmd is not None else None
         self._lock = threading.Lock()
+        self._commands = Commands(disk) if disk is not None else None
         self.authority = authority
         self.certificate = certificate or authority.server(address)
         self._http = Front(self, address)
@@ -96,7 +106,7 @@ class Peer:
             command.emit("stdout", (ELEVATED if self.engine.elevated else NOT_ELEVATED).encode())
             command.finish(0)
         elif self.cmd_answers is None:
-            shared_wine()(command, shell)
+            (self._commands or shared_wine())(command, shell)
         elif command.line in self.cmd_answers:
             out, err, rc = self.cmd_answers[command.line]
             command.emit("stdout", out.encode())
@@ -108,7 +118,7 @@ class Peer:
 
 
 StartPeers = Callable[..., list[Peer]]
-"""start(count=1, users=..., auth=..., cmd=..., certificate=...): see peers() below."""
+"""start(count=1, users=..., auth=..., cmd=..., certificate=..., disk=...): see peers() below."""
 
 
 @contextmanager
@@ -116,7 +126,8 @@ def peers(folder: Path, slot: int = 61) -> Iterator[StartPeers]:
     """Give a function that starts peers on 127.0.SLOT.x, ports chosen by the system; all are stopped at the end.
 
     `cmd`: answers by command line (stdout, stderr, exit code); None = Wine runs them. `auth` of basic, ntlm,
-    negotiate, credssp. `certificate`: files of a server certificate; otherwise one of the test's authority.
+    negotiate, credssp. `certificate`: files of a server certificate; otherwise one of the test's authority. `disk`: the
+    one that command lines run on; otherwise peers share one.
     """
     running: list[Peer] = []
     authority = Authority(folder / "ca")
@@ -124,14 +135,14 @@ def peers(folder: Path, slot: int = 61) -> Iterator[StartPeers]:
     def start(
         count: int = 1, *, users: Mapping[str, str] | None = None,
         auth: tuple[str, ...] = ("negotiate", "ntlm", "basic"), cmd: Mapping[str, tuple[str, str, int]] | None = None,
-        certificate: tuple[Path, Path] | None = None,
+        certificate: tuple[Path, Path] | None = None, disk: Disk | None = None,
     ) -> list[Peer]:
         known = dict(users if users is not None else {ADMIN: PASSWORD})
         _write_users(folder, known)
         begun = []
         for _ in range(count):
             address = f"127.0.{slot}.{next(_numbers) % 250 + 1}"
-            begun.append(Peer(folder, address, known, auth, cmd, authority, certificate))
+            begun.append(Peer(folder, address, known, auth, cmd, authority, certificate, disk))
             running.append(begun[-1])
         return begun
 

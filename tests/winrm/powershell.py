@@ -112,7 +112,12 @@ class Engine:
                 command.finish(223)
                 return
         known = self.transcript
-        answer = known(script.text, script.data) if callable(known) else known.get(script.text)
+        try:
+            answer = known(script.text, script.data) if callable(known) else known.get(script.text)
+        except Exception as error:  # a test's own mistake must not look like a host that hangs
+            self.unknown.append(f"{error!r} at {script.text[:200]!r}")
+            command.finish(254)
+            raise
         if answer is None:
             self.unknown.append(script.text)
             command.emit("stderr", clixml((f"NO TRANSCRIPT for this script: {script.text[:200]!r}",)))

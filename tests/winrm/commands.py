@@ -1,13 +1,8 @@
-"""Wine behind the peer: cmd, reg, sc, net, wmic and msiexec run for real; Wine's silent stubs are failures.
-
-The prefix is made once and kept in the lab folder. Changes to it stay: tests use names of their own and clean up.
-"""
+"""A peer's command lines in Wine: cmd, reg, sc, net, wmic, msiexec are real; silent stubs of Wine are failures."""
 
 from __future__ import annotations
 
 import contextlib
-import fcntl
-import hashlib
 import os
 import re
 import shutil
@@ -18,12 +13,11 @@ import threading
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
-from tests.lab.machine import lab_folder
+from tests.windows.wine import Disk, environment
 
 if TYPE_CHECKING:
     from tests.winrm.shells import Running, Shell
 
-_SETTINGS = {"WINEDEBUG": "-all", "WINEDLLOVERRIDES": "mscoree,mshtml="}
 _WORKS_WITHOUT_OUTPUT = (
     "powershell", "pwsh", "dism", "schtasks", "systeminfo", "tasklist", "shutdown", "findstr", "where", "certutil",
     "wusa", "pnputil", "bcdedit", "auditpol", "secedit", "quser", "qwinsta",
@@ -32,47 +26,11 @@ _STUB = re.compile(
     rf'(?:^|[&|(]|\bcmd(?:\.exe)?\s+/c)\s*"?(?:[^\s"&|]*\\)?({"|".join(_WORKS_WITHOUT_OUTPUT)})(?:\.exe)?\b', re.I)
 
 
-def why_not() -> str:
-    """Return why Wine cannot run here, or ""."""
-    return "" if shutil.which("wine") else "needs Wine: the packages wine and wine64 (the lab installs them as root)"
+class Commands:
+    """Runs command lines in one disk's cmd.exe. Exit codes come back whole, by a file: Unix ones have eight bits."""
 
-
-def make_prefix() -> Path:
-    """Return the prefix, made at the first call on this machine (about 10 s)."""
-    version = subprocess.run(["wine", "--version"], capture_output=True, text=True, check=True).stdout
-    folder = lab_folder() / f"wine-{hashlib.sha256(version.encode()).hexdigest()[:10]}"
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with folder.with_suffix(".lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if not folder.is_dir():
-            part = folder.with_suffix(".part")
-            shutil.rmtree(part, ignore_errors=True)
-            environment = _environment(part)
-            subprocess.run(["wine", "wineboot", "-i"], env=environment, check=True, capture_output=True, timeout=300)
-            subprocess.run([_server(), "-w"], env=environment, check=True, timeout=120)
-            part.rename(folder)
-    return folder
-
-
-def _server() -> str:
-    return shutil.which("wineserver") or "/usr/lib/wine/wineserver64"
-
-
-def _environment(prefix: Path) -> dict[str, str]:
-    kept = {name: value for name, value in os.environ.items() if name != "DISPLAY"}
-    return {**kept, **_SETTINGS, "WINEPREFIX": str(prefix)}
-
-
-class Wine:
-    """Runs command lines in Wine's cmd.exe. Exit codes come back whole, by a file: Unix ones have eight bits."""
-
-    def __init__(self) -> None:
-        self.prefix = make_prefix()
-        # Started with -p it stays between commands; they take 0.1 s instead of 1 s. It ends by itself after 300 s idle.
-        # It would hold pipes open all that time: it gets none.
-        subprocess.run(
-            [_server(), "-p300"], env=_environment(self.prefix), check=False, stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    def __init__(self, disk: Disk) -> None:
+        self.disk = disk
 
     def windows_path(self, path: Path) -> str:
         return "Z:" + str(path).replace("/", "\\")
@@ -96,7 +54,7 @@ class Wine:
         batch.write_bytes(text)
         process = subprocess.Popen(
             ["wine", "cmd", "/c", self.windows_path(batch)], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE, env={**_environment(self.prefix), **shell.environment}, cwd=folder,
+            stderr=subprocess.PIPE, env={**environment(self.disk.prefix), **shell.environment}, cwd=folder,
             start_new_session=True)
         command.kill = lambda: _kill(process)
         command.on_feed = lambda data, last: _feed(process, data, last=last)
