@@ -58,6 +58,17 @@ def powershell(name: str, script: Callable[[Sequence[str]], str]) -> Batch:
     return Batch(name, script, root=True, timeout=120, powershell=True)
 
 
+# In the words of Linux' os-release, so that conditions are judged alike. Names as platforms/windows has them.
+SYSTEM = powershell("windows-system", once(r"""
+  $key = Get-ItemProperty -LiteralPath 'HKLM:\SOFTWARE\Microsoft\Windows NT\CurrentVersion'
+  $version = $key.CurrentVersion
+  if ($null -ne $key.CurrentMajorVersionNumber) {
+    $version = "$($key.CurrentMajorVersionNumber).$($key.CurrentMinorVersionNumber)"
+  }
+  "ID=windows"; "VERSION_ID=$version.$($key.CurrentBuild).$($key.UBR)"
+"""))  # fmt: skip
+
+
 class WindowsValue(CheckType):
     """Base of check types that judge one value, without regard to upper and lower case, as Windows does."""
 

@@ -139,7 +139,6 @@ def bind(native: NativeBaseline, values: Mapping[str, str] | None = None) -> tup
     faults = [Fault(("parameters",), "unknown-parameter", f"no parameter {name!r}", suggestion(name, parameters))
               for name in values or {} if name not in parameters]
     parameters |= values or {}
-    when = read_conditions(native.when, parameters, ("when",), faults) if native.when is not None else None
     bound = []
     for index, rule in enumerate(native.rules):
         found = _bind_rule(rule, parameters, ("rules", index), faults)
@@ -153,13 +152,16 @@ def bind(native: NativeBaseline, values: Mapping[str, str] | None = None) -> tup
         faults.append(Fault(("rules", at, "check"), "mixed-platforms",
                             f"{names} are for different systems: a baseline is for one",
                             "make one baseline for Linux and another for Windows"))
+    shell = next(iter(shells), "sh")
+    when = read_conditions(native.when, parameters, ("when",), faults, shell) if native.when is not None else None
     return bound, when, faults
 
 
 def _bind_rule(rule: NativeRule, parameters: Mapping[str, str], path: Path, faults: list[Fault]) -> Bound | None:
     before = len(faults)
     check = read_tree(rule.check, parameters, (*path, "check"), faults)
-    when = read_conditions(rule.when, parameters, (*path, "when"), faults) if rule.when is not None else None
+    shell = type_of(next(iter(leaves(check)))).shell if check is not None else "sh"
+    when = read_conditions(rule.when, parameters, (*path, "when"), faults, shell) if rule.when is not None else None
     repair = rule.remediation
     remediation: Remediation | None = None
     if repair is not None and repair.declarative and check is not None:

@@ -9,6 +9,7 @@ from typing import Any
 
 from patchctl.assess.asking.files import READ
 from patchctl.assess.asking.frames import END, PRELUDE
+from patchctl.assess.asking.windows import SYSTEM
 from patchctl.assess.checks.contract import Answers, Batch, Question, Unreadable
 from patchctl.assess.native.arguments import suggestion
 from patchctl.assess.native.tree import Fault, Node, Path, judge, more_of, questions_of, read_tree
@@ -40,9 +41,11 @@ class Conditions:
     version: tuple[tuple[str, tuple[int, ...]], ...] = ()
     container: bool | None = None
     check: Node | None = None
+    shell: str = "sh"
+    """The language of the hosts that are asked: sh | powershell."""
 
     def questions(self) -> list[Question]:
-        found = [Question(READ, OS_RELEASE)] if self.os or self.family or self.version else []
+        found = [self._system] if self.os or self.family or self.version else []
         if self.container is not None:
             found.append(Question(CONTAINER))
         return found + (questions_of(self.check) if self.check else [])
@@ -65,19 +68,24 @@ class Conditions:
             return NOT_APPLICABLE, f"{item.source}: {item.actual}" if item else "its condition does not hold"
         return outcome.verdict, outcome.reason
 
+    @property
+    def _system(self) -> Question:
+        return Question(SYSTEM) if self.shell == "powershell" else Question(READ, OS_RELEASE)
+
     def _refused(self, host: Answers) -> str:
         if self.os or self.family or self.version:
-            fields = _os_fields(host.get(READ, OS_RELEASE).text)
+            asked = self._system
+            fields = _os_fields(host.get(asked.batch, asked.text).text)
             name, version = fields.get("ID", ""), fields.get("VERSION_ID", "")
             if not name:
-                raise Unreadable(f"{OS_RELEASE} names no system")
+                raise Unreadable("the host names no system")
             if self.os and name not in self.os:
                 return f"the system is {name}, not {' or '.join(self.os)}"
             if self.family and not {name, *fields.get("ID_LIKE", "").split()} & set(self.family):
                 return f"the system is {name}, not of the family {' or '.join(self.family)}"
             actual = tuple(int(n) for n in re.findall(r"\d+", version))
             if self.version and not actual:
-                raise Unreadable(f"{OS_RELEASE} tells no version")
+                raise Unreadable("the host tells no version of its system")
             if not all(_compare(actual, how, want) for how, want in self.version):
                 return f"{name} {version} is of another version"
         if self.container is not None:
@@ -87,8 +95,13 @@ class Conditions:
         return ""
 
 
-def read_conditions(data: Any, parameters: Mapping[str, str], path: Path, faults: list[Fault]) -> Conditions | None:
-    """Given the plain data of `when:`, return Conditions; what is wrong goes to `faults`."""
+def read_conditions(
+    data: Any, parameters: Mapping[str, str], path: Path, faults: list[Fault], shell: str = "sh"
+) -> Conditions | None:
+    """Given the plain data of `when:`, return Conditions; what is wrong goes to `faults`.
+
+    `shell`: the language of the checks they stand beside.
+    """
     if not isinstance(data, Mapping):
         faults.append(Fault(path, "invalid-condition", "when: takes a mapping", f"known: {', '.join(KEYS)}"))
         return None
@@ -106,10 +119,13 @@ def read_conditions(data: Any, parameters: Mapping[str, str], path: Path, faults
     container = data.get("container")
     if container not in (None, True, False):
         faults.append(Fault((*path, "container"), "invalid-condition", "container is true or false"))
+    if container is not None and shell != "sh":
+        faults.append(Fault((*path, "container"), "invalid-condition", "only Linux hosts tell of containers",
+                            "leave it out for Windows", key=True))
     check = read_tree(data["check"], parameters, (*path, "check"), faults) if "check" in data else None
     if len(faults) > before:
         return None
-    return Conditions(_texts(data.get("os")), _texts(data.get("family")), tuple(version), container, check)
+    return Conditions(_texts(data.get("os")), _texts(data.get("family")), tuple(version), container, check, shell)
 
 
 def _texts(value: Any) -> tuple[str, ...]:
