@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ssl
 import struct
 import xml.etree.ElementTree as ET
 
@@ -41,7 +42,7 @@ def translate(error: BaseException, place: Place, *, cut: bool = False, shown: s
 
     `shown` is the SHA-256 of the certificate that was not trusted, "" where it could not be had.
     """
-    where, words = place.where, one_line(str(error), 300)
+    where, words = place.where, one_line(_words(error), 300)
     if isinstance(error, HostError):
         return error
     if cut or isinstance(error, requests.Timeout):
@@ -66,6 +67,23 @@ def translate(error: BaseException, place: Place, *, cut: bool = False, shown: s
     if isinstance(error, (requests.ConnectionError, OSError)) and not isinstance(error, ValueError):
         return ConnectError("link-lost", f"{where}: {words}", "is the WinRM service reachable there?")
     return ConnectError("winrm-answer", f"{where}: not an answer of WinRM: {words}", "what listens on this port?")
+
+
+def _words(error: BaseException) -> str:
+    """Return the system's own words for what went wrong: requests and urllib3 wrap them in names of their objects."""
+    seen: list[BaseException] = []
+    todo: list[object] = [error]
+    while todo and len(seen) < 20:
+        one = todo.pop(0)
+        if isinstance(one, BaseException) and one not in seen:
+            seen.append(one)
+            todo += [*one.args, getattr(one, "reason", None), one.__cause__, one.__context__]
+    for one in seen:
+        if isinstance(one, ssl.SSLCertVerificationError):
+            return one.verify_message
+        if isinstance(one, OSError) and not isinstance(one, requests.RequestException) and one.strerror:
+            return one.strerror
+    return str(error)
 
 
 def _fault(error: WSManFaultError, where: str) -> HostError:
