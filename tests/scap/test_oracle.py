@@ -52,10 +52,10 @@ def test_that_verdicts_are_those_of_oscap(scap_lab: oracle.ScapLab, system: str)
                 compared += rules
                 equal += rules - len(different)
                 lines.append(f"{system}/{profile} change {number}: {rules - len(different)} of {rules} {different}")
+                print(lines[-1], flush=True)
                 unexplained += [f"{number} {d}" for d in different if d[0] not in EXPLAINED]
     finally:
         scap_lab.down(host)
-    print("\n".join(lines))
     assert compared >= 40 * (MUTATIONS + 1)
     assert not unexplained, "\n".join(lines)
     assert equal / compared >= ENOUGH, f"{equal} of {compared}:\n" + "\n".join(lines)

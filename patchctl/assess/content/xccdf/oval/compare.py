@@ -133,7 +133,7 @@ def _address(operation: str, found: str, wanted: str) -> bool:
         return same == (operation == "equals")
     if a.network.prefixlen != b.network.prefixlen:
         raise _NotReadableError(found)
-    return _ordered(operation, _sign(int(a.ip), int(b.ip)))
+    return _ordered(operation, _sign(int(a.network.network_address), int(b.network.network_address)))
 
 
 def _record(operation: str, found: str, wanted: str) -> bool:

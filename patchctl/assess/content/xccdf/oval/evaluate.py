@@ -6,7 +6,7 @@ Follows the OVAL 5.11.2 specification; where it leaves room, what oscap 1.3 does
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from patchctl.assess.content.xccdf.oval import find_tests, truth
 from patchctl.assess.content.xccdf.oval.compare import compare
@@ -25,13 +25,18 @@ from patchctl.assess.content.xccdf.oval.model import (
     Criteria,
     Document,
     Entity,
+    Object,
     OvalItem,
     SetNode,
     State,
 )
 from patchctl.assess.content.xccdf.oval.registry import all_types
 from patchctl.assess.content.xccdf.oval.variables import Values, Variables
-from patchctl.assess.content.xccdf.oval.wanted import ObjectError, Wanted, WantedEntity
+from patchctl.assess.content.xccdf.oval.wanted import NEGATIVE, ObjectError, Wanted, WantedEntity
+
+
+class _NothingError(Exception):
+    """Nothing on the host can be meant by an object; says why."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +69,10 @@ class Evaluator:
             found = self.document.definitions[wanted].criteria
             self._definitions[wanted] = UNKNOWN if found is None else self.criteria(found)
         return self._definitions[wanted]
+
+    def variable(self, wanted: str) -> Values:
+        """Return a variable's values. Raise NotCollectedError when they depend on what was not collected."""
+        return self._variables.get(wanted)
 
     def criteria(self, node: Criteria) -> str:
         """Return the result of a node of a definition's logic."""
@@ -185,27 +194,7 @@ class Evaluator:
         try:
             if found.set is not None:
                 return self._set(found.set)
-            resolved: dict[str, WantedEntity] = {}
-            waiting: NotCollectedError | None = None
-            for name, entity in found.entities.items():
-                if entity.nil:
-                    continue
-                if entity.var_ref and name != "var_ref":
-                    try:
-                        values = self._variables.get(entity.var_ref)
-                    except NotCollectedError as missing:
-                        waiting = missing
-                        continue
-                    if values.flag not in (COMPLETE, INCOMPLETE) or not values.values:
-                        return Collected(DOES_NOT_EXIST, (), f"{entity.var_ref} has no value")
-                    resolved[name] = WantedEntity(entity, values.values)
-                elif name == "var_ref":
-                    values = self._variables.get(entity.var_ref)
-                    if values.flag not in (COMPLETE, INCOMPLETE):
-                        return Collected(DOES_NOT_EXIST, (), values.reason)
-                    resolved[name] = WantedEntity(entity, values.values)
-                else:
-                    resolved[name] = WantedEntity(entity, (entity.value or "",))
+            resolved, waiting = self._resolved(found)
             predicates = find_tests.predicates(found, self.document.states, self._variables.get)
             if waiting is not None:
                 raise waiting
@@ -213,8 +202,46 @@ class Evaluator:
             return self._filter(got, found.filters)
         except NotCollectedError as missing:
             return Collected(NOT_COLLECTED, (), str(missing))
+        except _NothingError as nothing:
+            return Collected(DOES_NOT_EXIST, (), str(nothing))
         except (ObjectError, ValueError) as error:
             return Collected(ERROR, (), str(error))
+
+    def _resolved(self, found: Object) -> tuple[dict[str, WantedEntity], NotCollectedError | None]:
+        """Return the entities with the values of their variables, and what of them is still to be collected."""
+        resolved: dict[str, WantedEntity] = {}
+        waiting: NotCollectedError | None = None
+        for name, entity in found.entities.items():
+            if entity.nil:
+                continue
+            if not entity.var_ref:
+                resolved[name] = WantedEntity(entity, (entity.value or "",))
+                continue
+            try:
+                values = self._values_for(entity)
+            except NotCollectedError as missing:
+                waiting = missing
+                continue
+            if name == "var_ref":
+                resolved[name] = WantedEntity(entity, values)
+                continue
+            if not values:
+                raise _NothingError(f"{entity.var_ref} has no value")
+            if entity.var_check in NEGATIVE:
+                raise NotCollectedError(f"{name} with var_check {entity.var_check}: not interpreted")
+            if _contradicts(found.type, entity, values):
+                raise _NothingError(f"{name} cannot be all values of {entity.var_ref} at once")
+            resolved[name] = WantedEntity(_as_compared(found.type, entity), values)
+        return resolved, waiting
+
+    def _values_for(self, entity: Entity) -> tuple[str, ...]:
+        """Return the values of an entity's variable. A variable that cannot be computed is not known: not empty."""
+        values = self._variables.get(entity.var_ref)
+        if values.flag in (ERROR, NOT_COLLECTED):
+            raise NotCollectedError(values.reason or f"{entity.var_ref} has no value")
+        if values.flag not in (COMPLETE, INCOMPLETE):
+            raise _NothingError(values.reason or f"{entity.var_ref} has no value")
+        return values.values
 
     def _filter(self, got: Collected, filters: Sequence[tuple[str, str]]) -> Collected:
         if not filters or not got.items:
@@ -248,6 +275,27 @@ class Evaluator:
         if flag == COMPLETE and not items:
             flag = DOES_NOT_EXIST
         return Collected(flag, tuple(items.values()), reason)
+
+
+_NOT_COMPARED = frozenset({"pattern", "xpath", "yamlpath"})
+"""Entities that say how to look, not what must be there: each value of a variable is a search of its own."""
+
+
+def _each_alone(kind: str, entity: Entity) -> bool:
+    """Say whether each value of a variable makes an object of its own, whose items are then put together."""
+    return entity.name in _NOT_COMPARED or getattr(all_types()[kind], "each_value", False)
+
+
+def _as_compared(kind: str, entity: Entity) -> Entity:
+    """Return the entity with the var_check that holds when what was found is compared with the values."""
+    alone = entity.var_check == "all" and _each_alone(kind, entity)
+    return replace(entity, var_check="at least one") if alone else entity
+
+
+def _contradicts(kind: str, entity: Entity, values: Sequence[str]) -> bool:
+    """Say whether nothing can be meant: one thing would have to equal several different values (var_check all)."""
+    alike = entity.operation == "equals" and entity.var_check == "all" and len(set(values)) > 1
+    return alike and not _each_alone(kind, entity)
 
 
 def _key(item: OvalItem) -> tuple[object, ...]:

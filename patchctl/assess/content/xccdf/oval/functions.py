@@ -81,7 +81,8 @@ def _arithmetic(parts: Sequence[Values], attributes: Mapping[str, str], now: flo
             result = 1.0
             for number in numbers:
                 result *= number
-        found.append(str(int(result)) if result == int(result) else f"{result:f}")
+        # The numbers decide how the result is written, not the variable's datatype; as the reference does.
+        found.append(f"{result:f}" if any("." in v for v in values) else str(int(result)))
     return found
 
 
@@ -108,7 +109,7 @@ def glob_regex(glob: str, noescape: bool = False) -> str:
             inside = f"^{inside[1:]}" if inside.startswith("!") else inside
             out.append("[" + (inside.replace("\\", "\\\\") if noescape else inside) + "]")
             at = end + 1
-        elif character == "\\" and not noescape and glob[at : at + 1] and glob[at] in "?*[]":
+        elif character == "\\" and not noescape and glob[at : at + 1] and glob[at] in "?*[]\\":
             out.append("\\" + glob[at])
             at += 1
         else:

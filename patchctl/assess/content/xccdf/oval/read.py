@@ -21,6 +21,7 @@ from patchctl.assess.content.xccdf.oval.model import (
     Variable,
 )
 from patchctl.assess.content.xccdf.oval.registry import all_types
+from patchctl.assess.content.xccdf.oval.wanted import NEGATIVE
 
 MAX_DEPTH = 60
 """Definitions extending definitions, variables of variables, sets of sets: deeper is refused."""
@@ -163,6 +164,8 @@ class Reader:
                 group = self._set(part, 0)
             elif called not in ("notes", "Signature"):
                 entities[called] = self._entity(part)
+                if entities[called].var_check in NEGATIVE and entities[called].var_ref:
+                    self._limit(f"OVAL var_check {entities[called].var_check} in an object")
         found = Object(wanted, kind, entities, behaviors, tuple(filters), group, element.get("comment", ""))
         if kind in all_types() and group is None:
             for limit in all_types()[kind].limits(found):

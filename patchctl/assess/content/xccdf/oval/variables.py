@@ -61,11 +61,7 @@ class Variables:
             return Values(COMPLETE, bound) if bound else Values(NOT_COLLECTED, (), f"{variable.id} was given no value")
         if variable.component is None:
             return Values(ERROR, (), f"{variable.kind}_variable is not interpreted")
-        made = self._component(variable.component)
-        try:
-            return Values(made.flag, tuple(_cast(v, variable.datatype) for v in made.values), made.reason)
-        except ValueError as error:
-            return Values(ERROR, (), f"{variable.id}: {error}")
+        return self._component(variable.component)
 
     def _component(self, part: Component) -> Values:
         if part.kind == "literal_component":
@@ -113,12 +109,3 @@ class Variables:
                 return Values(ERROR, (), f"an item of {part.value} has no {wanted} {column}".rstrip())
             values.extend(cells)
         return Values(found.flag, tuple(values), found.reason)
-
-
-def _cast(value: str, datatype: str) -> str:
-    """Bring a value into its variable's datatype. Raise ValueError when it is none."""
-    if datatype == "int":
-        return str(int(value))
-    if datatype == "float":
-        return str(float(value))
-    return value

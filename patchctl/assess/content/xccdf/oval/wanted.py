@@ -9,6 +9,9 @@ from patchctl.assess.content.xccdf.oval import truth
 from patchctl.assess.content.xccdf.oval.compare import compare
 from patchctl.assess.content.xccdf.oval.model import ERROR, TRUE, Entity, Object
 
+NEGATIVE = frozenset({"none satisfy", "none exist"})
+"""A var_check that would mean everything on a host but what is named: not searched for."""
+
 
 class ObjectError(Exception):
     """An object that cannot be looked for (a pattern that is none, say); its test is in error, as in oscap."""
@@ -35,9 +38,7 @@ class WantedEntity:
     def matches(self, found: str) -> bool:
         """Say whether a value found on the host is meant. Raise ObjectError."""
         results = [compare(self.entity.datatype, self.entity.operation, found, v) for v in self.values]
-        # Each value of a variable makes an object of its own, and their items are put together: one match is enough.
-        check = "at least one" if self.entity.var_check == "all" else self.entity.var_check
-        result = truth.by_check(results, check) if self.entity.var_ref else results[0]
+        result = truth.by_check(results, self.entity.var_check) if self.entity.var_ref else results[0]
         if result == ERROR:
             raise ObjectError(f"{self.entity.name} {self.entity.operation} {self.values[0]!r} cannot be compared")
         return result == TRUE

@@ -151,6 +151,10 @@ def scalar(node: yaml.ScalarNode) -> str:
         return "false"
     if re.fullmatch(r"[+-]?[0-9]+", text):
         return str(int(text))
+    if re.fullmatch(r"0o[0-7]+|0x[0-9a-fA-F]+", text):
+        return str(int(text, 0))
+    if re.fullmatch(r"[+-]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][+-]?[0-9]+)?", text):
+        return f"{float(text):f}"
     if re.fullmatch(r"null|Null|NULL|~|", text):
         return "(null)"
     return text

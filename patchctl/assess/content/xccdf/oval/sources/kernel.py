@@ -1,4 +1,8 @@
-"""Kernel settings: values below /proc/sys. Ask: (kernel, NAME). Read by the shell itself: no process at all."""
+"""Kernel settings: values below /proc/sys. Ask: (kernel, NAME). One grep reads all of them.
+
+The shell's own `read` must not: dash reads byte by byte, and the kernel gives a number only to a read that starts at
+its beginning, so that 65536 would become 6.
+"""
 
 from __future__ import annotations
 
@@ -13,9 +17,12 @@ from patchctl.model.evidence import Probe
 _NAME = re.compile(r"[\w.-]+")
 _FUNCTION = r"""
 [ -d /proc/sys/kernel ] || exit 1
-pc_keys() { for p; do
+pc_keys() { n=$#; for p; do
     if [ ! -e "$p" ]; then printf '%s\n' "-$p"; elif [ ! -r "$p" ]; then printf '!%s\n' "$p"
-    else printf '+%s\n' "$p"; while IFS= read -r l || [ -n "$l" ]; do printf ' %s\n' "$l"; done <"$p"; fi; done; }
+    else printf '+%s\n' "$p"; set -- "$@" "$p"; fi; done
+  shift $n; [ $# = 0 ] && return
+  grep '' /dev/null "$@" 2>/dev/null; [ $? -lt 2 ] && return
+  for p; do cat "$p" >/dev/null 2>&1 || printf '!%s\n' "$p"; done; }
 """
 
 
@@ -33,19 +40,25 @@ class _Kernel:
         lines = output.split("\n")
         if "." not in lines[-2:]:
             return
-        current: list[str] = []
+        found: dict[str, list[str]] = {}
         for line in lines:
             mark, rest = line[:1], line[1:]
-            name = rest.removeprefix("/proc/sys/").replace("/", ".")
             if mark == "+":
-                current = []
-                answers[("kernel", name)] = current
-            elif mark == " ":
-                current.append(rest)
+                found.setdefault(_key(rest), [])
+            elif mark == "/":  # grep: file, colon, line
+                path, _, value = line.partition(":")
+                found.setdefault(_key(path), []).append(value)
             elif mark == "-":
-                answers[("kernel", name)] = None
-            elif mark == "!":
-                answers[("kernel", name)] = Unreadable("permission denied")
+                answers[("kernel", _key(rest))] = None
+        answers.update({("kernel", name): values for name, values in found.items()})
+        for line in lines:
+            if line.startswith("!"):
+                answers[("kernel", _key(line[1:]))] = Unreadable("permission denied")
+
+
+def _key(path: str) -> str:
+    return path.removeprefix("/proc/sys/").replace("/", ".")
+
 
 
 SOURCE = _Kernel()

@@ -11,6 +11,7 @@ from patchctl.model.versions import deb
 
 class _Dpkginfo:
     name = "dpkginfo"
+    each_value = True
 
     def limits(self, found: Object) -> list[str]:
         entity = found.entities.get("name")

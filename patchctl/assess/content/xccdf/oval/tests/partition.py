@@ -11,6 +11,7 @@ from patchctl.assess.content.xccdf.oval.wanted import ObjectError, Wanted
 
 class _Partition:
     name = "partition"
+    each_value = True
     not_told = ("uuid", "total_space", "space_used", "space_left", "space_left_for_unprivileged_users", "block_size")
 
     def limits(self, found: Object) -> list[str]:

@@ -14,6 +14,7 @@ _KEY = re.compile(r"Key ID ([a-fA-F0-9]{16})")
 
 class _Rpminfo:
     name = "rpminfo"
+    each_value = True
 
     def limits(self, found: Object) -> list[str]:
         return ["OVAL rpminfo behavior filepaths"] if found.behaviors.get("filepaths") == "true" else []

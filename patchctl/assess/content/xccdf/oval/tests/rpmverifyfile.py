@@ -19,6 +19,7 @@ _PACKAGE = ("name", "epoch", "version", "release", "arch")
 
 class _Rpmverifyfile:
     name = "rpmverifyfile"
+    each_value = True
     not_told = _PACKAGE
 
     def limits(self, found: Object) -> list[str]:

@@ -9,6 +9,7 @@ from patchctl.assess.content.xccdf.oval.wanted import ObjectError, Wanted
 
 class _Symlink:
     name = "symlink"
+    each_value = True
 
     def limits(self, found: Object) -> list[str]:
         entity = found.entities.get("filepath")
