@@ -13,6 +13,7 @@ from functools import cache
 
 import yaml
 
+from patchctl.assess.asking.windows import SYSTEM
 from patchctl.assess.checks.contract import Question
 from patchctl.assess.checks.registry import all_checks
 from patchctl.assess.content.sca.windows import make_batches
@@ -83,8 +84,8 @@ def staging_texts(artefact: Artefact, content: bytes) -> dict[str, str]:
 
 
 def check_questions() -> dict[str, list[Question]]:
-    """Return, by the names of their batches, the questions that the examples of the Windows check types ask."""
-    found: dict[str, list[Question]] = {}
+    """Return, by batch, what conditions and the examples of the Windows check types ask."""
+    found = {SYSTEM.name: [Question(SYSTEM)]}
     for check in all_checks().values():
         if check.shell == "powershell":
             for question in check.questions(yaml.safe_load(check.example)):
