@@ -31,7 +31,7 @@ class RunSecrets:
 
     def clean_all(self, value: Any) -> Any:
         """Clean every text in JSON data."""
-        if self._redactor is None:
+        if self._redactor is None or not self._redactor.knows_any:
             return value
         from patchctl.model.redaction import clean_values
 

@@ -114,7 +114,7 @@ umask 077
 PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin:$PATH LC_ALL=C LANGUAGE=C
 export PATH LC_ALL LANGUAGE
 unset CDPATH ENV BASH_ENV IFS POSIXLY_CORRECT GREP_OPTIONS GREP_COLOR
-pc_me=$(exec sh -c 'echo $PPID') pc_uid=$(id -u 2>/dev/null)
+pc_me=$$ pc_uid=$(id -u 2>/dev/null)
 pc_as=user; [ "$pc_uid" = 0 ] && pc_as=root
 pc_said=$N+$N  # no guard at all says yes
 pc_head() {{ exec head -c $(($1 + {room})); }}

@@ -51,6 +51,11 @@ class Redactor:
     def __repr__(self) -> str:
         return f"Redactor({len(self._forms)} forms)"
 
+    @property
+    def knows_any(self) -> bool:
+        """Whether there is anything to mask."""
+        return bool(self._forms)
+
     def add(self, secret: str) -> None:
         """Mask this secret from now on. Multi-line secrets are masked line by line as well."""
         parts = [secret, *secret.splitlines()]
