@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tests.lab.base import Base, Say, _digest, locked, mounted
-from tests.lab.machine import NSPAWN, find_mirror, install_programs, lab_folder
+from tests.lab.machine import NSPAWN, SUITE, find_mirror, install_programs, lab_folder
 from tests.lab.programs import LabError, run
 from tests.lab.signing import make_rsa_key
 
@@ -31,9 +31,17 @@ AWAY = "/usr/lib/lab/debian"
 
 _INSTALL = """
 apt-get -q update
-DEBIAN_FRONTEND=noninteractive apt-get -qy install --no-install-recommends {packages}
+DEBIAN_FRONTEND=noninteractive apt-get -qy install --no-install-recommends {later} {packages}
+{keep}
 rm -rf /etc/apt/sources.list.d/* /etc/apt/apt.conf.d/99lab-machine /var/cache/apt/*.bin /var/cache/apt/archives/*.deb
 find /var/lib/apt/lists -type f -delete
+"""
+# A later systemd does not boot where the kernel offers the old control groups only: the lab's own stays.
+_LATER = f"""
+mkdir /opt/kept; cd /opt/kept
+apt-get -q download systemd/{SUITE} systemd-sysv/{SUITE} libsystemd-shared/{SUITE}
+dpkg --force-depends --force-downgrade --force-confold -i ./*.deb
+cd /; rm -rf /opt/kept
 """
 _DRESS = """
 rm -f /etc/os-release /usr/lib/os-release /etc/debian_version
@@ -66,6 +74,8 @@ class Dress:
     """name -> (arguments, what it does) of the faults that `faults_script` knows besides `clear`."""
     faults_script: str = ""
     """sh text: FAULT [ARGUMENT...], run as root in the host; $LAB_URL is the repository."""
+    suite: str = ""
+    """A later release of Debian that has those packages; with what they need they come into the layer from there."""
     machine: Mapping[str, str] = field(default_factory=dict)
     """What building it takes on this machine: Debian package -> program."""
 
@@ -110,8 +120,11 @@ class Wardrobe:
             make_rsa_key(part / "gnupg")
             self.dress.build(part / "repository", part / "gnupg")
             (root / "etc/apt/apt.conf.d/99lab-machine").write_text(mirror.settings + 'APT::Sandbox::User "root";\n')
-            (root / "etc/apt/sources.list.d/debian.sources").write_text(mirror.sources())
-            _inside(root, _INSTALL.format(packages=" ".join(self.dress.packages)), part / "install.log")
+            suite = self.dress.suite
+            (root / "etc/apt/sources.list.d/debian.sources").write_text(mirror.sources(suite))
+            text = _INSTALL.format(packages=" ".join(self.dress.packages), later=f"-t {suite}" * bool(suite),
+                                   keep=_LATER * bool(suite))
+            _inside(root, text, part / "install.log")
             shutil.copytree(part / "repository", root / "opt/dress/repository")
             shutil.copy(part / "gnupg/public.asc", root / "opt/dress/public.asc")
             (root / "opt/dress/os-release").write_text(self.dress.os_release)

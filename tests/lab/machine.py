@@ -120,11 +120,14 @@ class Mirror:
     settings: str
     certificates: tuple[Path, ...]
 
-    def sources(self) -> str:
+    def sources(self, later: str = "") -> str:
+        """Return the text of a .sources file of the lab's release, with those of a later one besides if it is named."""
         keys = "Signed-By: /usr/share/keyrings/debian-archive-keyring.gpg\n"
+        besides = f"\nTypes: deb\nURIs: {self.debian}\nSuites: {later}\nComponents: main\n{keys}"
         return (
             f"Types: deb\nURIs: {self.debian}\nSuites: {SUITE} {SUITE}-updates\nComponents: main\n{keys}\n"
             f"Types: deb\nURIs: {self.security}\nSuites: {SUITE}-security\nComponents: main\n{keys}"
+            + besides * bool(later)
         )
 
 

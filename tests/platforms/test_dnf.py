@@ -3,22 +3,20 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from patchctl.model.evidence import OK, Evidence
 from patchctl.model.facts import Package
-from patchctl.platforms.dnf.pending import (
-    file_name,
-    read_advisories,
-    read_check_update,
-    read_packages,
-    read_pending,
-)
+from patchctl.platforms.dnf.common import file_name, read_advisories
+from patchctl.platforms.dnf.pending import read_check_update, read_packages, read_pending
 from patchctl.platforms.dnf.program import PROGRAM
-from patchctl.platforms.dnf.read import read_check, read_holds, read_updaters
+from patchctl.platforms.dnf.read import read_check, read_holds, read_host, read_updaters
 from patchctl.platforms.dnf.signatures import SIGNATURES
+from tests.platforms.cases import load_case
 
 # RHEL 7, yum 3.4.3: github.com/HariSekhon/Nagios-Plugins, issue 176.
 YUM = """\
@@ -101,7 +99,7 @@ def test_what_is_not_whole_is_unknown(text: str, why: str) -> None:
 
 @given(st.text(max_size=300))
 def test_no_text_breaks_the_readers(text: str) -> None:
-    for start in ("", "tool dnf\nlist ", "change|", "end\n"):
+    for start in ("", "tool yum\nlist ", "tool dnf5\nend\nrow|", "change|", "end\n"):
         read_pending(start + text)
     read_packages(text)
     read_check(text)
@@ -124,6 +122,15 @@ def test_holds_and_updaters() -> None:
     on = "unit dnf-automatic.timer\nconfig /etc/dnf/automatic.conf yes\nunit packagekit.service\n"
     assert read_updaters(on) == ("dnf-automatic", "packagekit")
     assert read_updaters(on.replace("yes", "no")) == ("packagekit",)
+
+
+def test_a_list_of_locks_that_cannot_be_read_is_not_one_without_locks() -> None:
+    case = load_case("dnf", "held-and-excluded")
+    assert read_host(case.snapshot).held, "the case itself has locks"
+    closed = Evidence("dnf.holds", OK, "unreadable /etc/dnf/plugins/versionlock.list\nlock kernel-0:5-1.*\n", rc=0)
+    facts = read_host(replace(case.snapshot, evidence={**case.snapshot.evidence, "dnf.holds": closed}))
+    assert facts.held is None
+    assert "versionlock.list cannot be read" in facts.why_unknown("held")
 
 
 def test_file_names_are_safe() -> None:

@@ -1,4 +1,6 @@
-"""Real dnf and rpm under the real command line: on lab hosts dressed as AlmaLinux, beside a Debian host."""
+"""Real dnf and rpm under the real command line: on lab hosts dressed as AlmaLinux (dnf 4) and, in the soak, as Fedora
+(dnf 5), beside a Debian host.
+"""
 
 from __future__ import annotations
 
@@ -43,9 +45,12 @@ def versions(host: LabHost) -> set[str]:
     return set(host.exec("rpm -qa --qf '%{NAME} %{VERSION}\n'").splitlines())
 
 
-@pytest.fixture(scope="module")
-def project(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
-    hosts = [*lab.up(names=["rock1", "rock2"], dress="alma"), *lab.up(names=["deb1"])]
+DRESSES = ["alma", pytest.param("fedora", marks=pytest.mark.soak)]
+
+
+@pytest.fixture(scope="module", params=DRESSES)
+def project(request: pytest.FixtureRequest, lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
+    hosts = [*lab.up(names=["rock1", "rock2"], dress=request.param), *lab.up(names=["deb1"])]
     project = Project(tmp_path_factory.mktemp("dnf") / "project", lab, hosts)
     project.policy(MIXED)
     try:
@@ -87,16 +92,17 @@ def test_run_again_it_changes_nothing(project: Project) -> None:
     assert [host.exec("dnf history list | wc -l") for host in project.hosts[:2]] == before
 
 
+@pytest.mark.parametrize("dress", DRESSES)
 def test_failures_are_told_by_their_cause_and_a_cut_transaction_is_mended(
-    lab: Lab, tmp_path_factory: pytest.TempPathFactory
+    lab: Lab, tmp_path_factory: pytest.TempPathFactory, dress: str
 ) -> None:
-    hosts = lab.up(names=["broken", "half", "unsigned", "locked"], dress="alma")
+    hosts = lab.up(names=["broken", "half", "unsigned", "locked"], dress=dress)
     project = Project(tmp_path_factory.mktemp("sick") / "project", lab, hosts)
     try:
         project.policy(SICK)
         for host in hosts[:3]:
             host.fault("offer", f"lab-{host.name}")
-            host.exec("dnf -q -y makecache")
+            host.exec("dnf -q -y makecache 2>&1")
         project.run("plan", "--policy", "sick", "--out", "plan.json").expect(0)
         project.policy(SICK)
         hosts[3].fault("lock", "packagekitd")

@@ -1,4 +1,4 @@
-"""Red Hat Enterprise Linux and its relatives: rpm with dnf 4; dnf 5 and yum as far as what is pending goes."""
+"""Red Hat Enterprise Linux and its relatives: rpm with dnf 4 or 5; yum as far as what is pending goes."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from patchctl.platforms.dnf.signatures import SIGNATURES
 
 
 class Dnf:
-    """platforms/contract.py for rpm with dnf 4 (Enterprise Linux 8 and 9, Fedora up to 40, Amazon Linux 2023)."""
+    """platforms/contract.py for rpm with dnf 4 (Enterprise Linux 8 to 10, Amazon Linux) and dnf 5 (Fedora from 41)."""
 
     name = "dnf"
     shell = "sh"

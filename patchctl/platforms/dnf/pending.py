@@ -4,42 +4,32 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 
 from patchctl.model.facts import Artefact, Package, Update
 from patchctl.model.text import one_line, strip_control
 from patchctl.model.versions import rpm
+from patchctl.platforms.dnf.common import (
+    SEVERITIES,
+    VERSION,
+    Pending,
+    file_name,
+    read_advisories,
+    valid_name,
+    worst_severity,
+)
+from patchctl.platforms.dnf.tables import read_tables
 
-_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._+-]{0,200}")
-_VERSION = re.compile(r"(?:[0-9]+:)?[A-Za-z0-9._+~^]+-[A-Za-z0-9._+~^]+")
-_ARCH = re.compile(r"[a-z0-9_]{1,20}")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _STATES = ("upgradable", "new", "held", "kept-back")
 _ROW = re.compile(r"(\S+)\.([a-z0-9_]+)\s+((?:\d+:)?[^\s:]+-[^\s-]+)\s+(\S+)")
-_ADVISORY = re.compile(r"(\S+)\s+(?:(\w+)/)?(Sec\.|security|bugfix|enhancement|newpackage|unknown|unspecified)(?=\s|$)")
-_NEVRA = re.compile(r"(.+)-((?:\d+:)?[^-]+-[^-]+)\.([^.\s]+)")
-_SEVERITIES = ("critical", "important", "moderate", "low")
 _MULTIPLE = re.compile(r"kernel(-(core|modules|modules-core|modules-extra|devel|uek|uek-core|rt|rt-core))?")
-
-
-@dataclass(frozen=True, slots=True)
-class Pending:
-    """What one question gave. `error` = why the updates are unknown; "" = they are known."""
-
-    updates: tuple[Update, ...] = ()
-    artefacts: tuple[Artefact, ...] = ()
-    removals: tuple[str, ...] = ()
-    age: float | None = None
-    """Seconds since the oldest repository was checked."""
-    refreshed: bool = False
-    error: str = ""
-    reboots: tuple[str, ...] = ()
-    """Packages whose advisory asks for a reboot."""
 
 
 def read_pending(text: str, packages: Sequence[Package] = ()) -> Pending:
     """Read the output of dnf.pending or dnf.resolve."""
     lines = strip_control(text).splitlines()
+    if "tool dnf5" in lines[:1]:
+        return read_tables(lines)
     if any(line.startswith("tool ") for line in lines):
         return _read_plain(lines, packages)
     rows = [line.split("|") for line in lines]
@@ -65,15 +55,10 @@ def read_pending(text: str, packages: Sequence[Package] = ()) -> Pending:
     )  # fmt: skip
 
 
-def file_name(package: str, version: str, arch: str) -> str:
-    """Return the base name of an artefact, made of checked parts: without the epoch, a caret as %5e."""
-    return f"{package}-{version.rpartition(':')[2]}.{arch}.rpm".replace("^", "%5e")
-
-
 def _valid(row: Sequence[str]) -> bool:
-    return bool(
-        row[1] in _STATES and _NAME.fullmatch(row[2]) and _ARCH.fullmatch(row[3])
-        and (not row[4] or _VERSION.fullmatch(row[4])) and _VERSION.fullmatch(row[5]) and row[7].isdigit()
+    return (
+        row[1] in _STATES and valid_name(row[2], row[3], row[5])
+        and (not row[4] or bool(VERSION.fullmatch(row[4]))) and row[7].isdigit()
     )  # fmt: skip
 
 
@@ -82,7 +67,7 @@ def _update(row: Sequence[str], whys: Mapping[tuple[str, ...], str]) -> Update:
     return Update(
         name, arch, old, new, one_line(repository, 120), {"yes": True, "no": False}.get(security), state,
         whys.get((name, arch, new), ""), tuple(_words(advisories)), tuple(_words(cves)),
-        severity if severity in _SEVERITIES else "",
+        severity if severity in SEVERITIES else "",
     )  # fmt: skip
 
 
@@ -117,7 +102,7 @@ def _read_plain(lines: Sequence[str], packages: Sequence[Package]) -> Pending:
             a for a in advisories if a[3:5] == (name, arch) and rpm.compare(a[5], version) <= 0
             and (not old or rpm.compare(a[5], old) > 0)
         ]  # fmt: skip
-        worst = min((s for _, s, security, *_ in mine if security), key=_rank, default="")
+        worst = worst_severity(s for _, s, security, *_ in mine if security)
         security = any(a[2] for a in mine) if advisories else None
         found.append(Update(name, arch, old, version, repository, security, advisories=tuple(
             dict.fromkeys(a[0] for a in mine)), severity=worst))
@@ -142,22 +127,6 @@ def read_check_update(lines: Sequence[str]) -> Iterator[tuple[str, str, str, str
         if match:
             yield match[1], match[2], match[3].removeprefix("0:"), one_line(match[4], 120)
             words = []
-
-
-def read_advisories(lines: Sequence[str]) -> Iterator[tuple[str, str, bool, str, str, str]]:
-    """Given `updateinfo list` (dnf 4, yum) or `advisory list` (dnf 5), yield (id, severity, security, name, arch,
-    version).
-    """
-    for line in lines:
-        match = _ADVISORY.match(line.strip())
-        nevra = next((m for word in line.split()[2:] if (m := _NEVRA.fullmatch(word))), None)
-        if match and nevra:
-            severity = (match[2] or "").lower()
-            if not severity and len(line.split()) > 3 and line.split()[2].lower() in _SEVERITIES:
-                severity = line.split()[2].lower()  # dnf 5 has it in a column of its own
-            security = match[3] in ("Sec.", "security")
-            known = severity if severity in _SEVERITIES else ""
-            yield match[1], known, security, nevra[1], nevra[3], nevra[2].removeprefix("0:")
 
 
 def newest_installed(packages: Sequence[Package]) -> dict[tuple[str, str], str]:
@@ -195,6 +164,3 @@ def _source_name(text: str) -> str:
     match = re.fullmatch(r"(.+)-[^-]+-[^-]+\.(?:no)?src\.rpm", text)
     return match[1] if match else ""
 
-
-def _rank(severity: str) -> int:
-    return _SEVERITIES.index(severity) if severity in _SEVERITIES else len(_SEVERITIES)

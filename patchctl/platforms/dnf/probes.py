@@ -1,7 +1,7 @@
 """What is asked of a host with rpm and dnf or yum. Metadata are refreshed, where asked, in a copy: never in place.
 
-`dnf.pending` asks dnf 4 through its own library (program.py). Where dnf is no Python program (dnf 5) or there is only
-yum, their command lines are asked instead: `list|...` and `advisory ...` lines, without files and hashes.
+`dnf.pending` asks dnf 4 through its own library (program.py), dnf 5 by its command line (dnf5.py). Where there is only
+yum, that is asked: `list ...` and `advisory ...` lines, without files and hashes.
 """
 
 from __future__ import annotations
@@ -12,12 +12,13 @@ from patchctl.model.evidence import Probe
 from patchctl.model.plan import Change
 from patchctl.model.text import quote_sh
 from patchctl.platforms import linux
+from patchctl.platforms.dnf import dnf5
 from patchctl.platforms.dnf.program import PROGRAM
 
 IS_RPM = "command -v rpm && { command -v dnf || command -v yum; }"
 
 # The working folder: where only root can write, or where the user can. Metadata that the host has are linked into it;
-# repomd.xml, whose time says when it was last checked, is copied: dnf sets that time anew.
+# what dnf changes in place is copied: repomd.xml (dnf 5: the primary list), whose time says when it was last checked.
 WORK = r"""
 pc_places="${TMPDIR:-/tmp} /var/tmp"; [ "$(id -u)" = 0 ] && pc_places="/var/cache /var/lib /run"
 for pc_place in $pc_places; do
@@ -25,20 +26,27 @@ for pc_place in $pc_places; do
   pc_work=$(mktemp -d "$pc_place/patchctl-dnf.XXXXXX" 2>/dev/null) && break
 done
 [ -n "$pc_work" ] || { echo "E: no working folder can be made in $pc_places"; exit 1; }
-trap 'rm -rf "$pc_work"; exit 143' TERM HUP INT
+trap 'rm -rf "$pc_work"; exit 143' TERM HUP INT PIPE
 trap 'rm -rf "$pc_work"' EXIT
 chmod 700 "$pc_work"
-pc_home=$(sed -n 's/^cachedir *= *//p' /etc/dnf/dnf.conf 2>/dev/null | tail -n 1); pc_home=${pc_home:-/var/cache/dnf}
-case $pc_home in *'$'*) pc_home=/nonexistent ;; esac
+pc_python=$(sed -n '1s/^#! *\([^ ]*python[^ ]*\).*/\1/p' "$(command -v dnf)" 2>/dev/null | tr -cd 'A-Za-z0-9/._-')
+pc_tool=yum; command -v dnf >/dev/null && pc_tool=dnf5; [ -z "$pc_python" ] || pc_tool=dnf
+pc_home=$(sed -n 's/^\(system_\)\{0,1\}cachedir *= *//p' /etc/dnf/dnf.conf 2>/dev/null | tail -n 1)
+case $pc_home in
+  *'$'*) pc_home=/nonexistent ;;
+  '') pc_home=/var/cache/dnf; [ "$pc_tool" != dnf5 ] || pc_home=/var/cache/libdnf5 ;;
+esac
 if [ -d "$pc_home" ]; then
   cp -al "$pc_home" "$pc_work/cache" 2>/dev/null ||
     { rm -rf "$pc_work/cache"; cp -a "$pc_home" "$pc_work/cache" 2>/dev/null; }
   rm -f "$pc_work/cache"/*_lock.pid "$pc_work/cache"/expired_repos.json "$pc_work/cache/packages.db"
-  for pc_file in "$pc_work/cache"/*/repodata/repomd.xml; do
-    [ -e "$pc_file" ] && cp -p "$pc_file" "$pc_file.own" && mv -f "$pc_file.own" "$pc_file"
+  pc_own=; [ "$pc_tool" != dnf5 ] || pc_own='repodata/*primary.xml* attrs/* pubring/*'
+  for pc_own in repodata/repomd.xml $pc_own; do
+    for pc_file in "$pc_work/cache"/*/$pc_own; do
+      [ -f "$pc_file" ] && cp -p "$pc_file" "$pc_file.own" && mv -f "$pc_file.own" "$pc_file"
+    done
   done
 fi
-pc_python=$(sed -n '1s/^#! *\([^ ]*python[^ ]*\).*/\1/p' "$(command -v dnf)" 2>/dev/null | tr -cd 'A-Za-z0-9/._-')
 pc_dnf() {
   "$pc_python" -c "$pc_program" "$@" </dev/null 2>"$pc_work/err"
   pc_rc=$?
@@ -49,18 +57,16 @@ pc_dnf() {
 
 _SET_PROGRAM = "pc_program=$(cat <<'patchctl-program'\n" + PROGRAM + "patchctl-program\n)\n"
 
-# dnf 5 and yum by their command lines, from their own caches: nothing of theirs is refreshed.
+# yum by its command line, from its own cache: nothing of its own is refreshed.
 _PLAIN = r"""
-  pc_tool=dnf; command -v dnf >/dev/null || pc_tool=yum
-  echo "tool $pc_tool"
-  LC_ALL=C $pc_tool -q -C check-update >"$pc_work/list" 2>"$pc_work/err"; pc_rc=$?
+  echo "tool yum"
+  LC_ALL=C yum -q -C check-update >"$pc_work/list" 2>"$pc_work/err"; pc_rc=$?
   sed 's/^/list /' "$pc_work/list"
   [ "$pc_rc" = 0 ] || [ "$pc_rc" = 100 ] || echo "E: $(tail -n 1 "$pc_work/err" | cut -c 1-300)"
   echo "rc $pc_rc"
-  if [ "$pc_tool" = dnf ]; then LC_ALL=C dnf -q -C advisory list --updates 2>/dev/null
-  else LC_ALL=C yum -q -C updateinfo list updates 2>/dev/null; fi | sed 's/^/advisory /'
+  LC_ALL=C yum -q -C updateinfo list updates 2>/dev/null | sed 's/^/advisory /'
   pc_now=$(date +%s)
-  find /var/cache/libdnf5 /var/cache/dnf /var/cache/yum -name repomd.xml 2>/dev/null | while read -r pc_file; do
+  find /var/cache/yum -name repomd.xml 2>/dev/null | while read -r pc_file; do
     echo "age $((pc_now - $(stat -c %Y "$pc_file")))"
   done
 """
@@ -78,13 +84,32 @@ _CHECK = (
     "ls -d /var/lib/rpm/__db.* 2>/dev/null | sed 's/^/journal /'; true"
 )
 
-_HOLDS = (
-    "for f in /etc/dnf/plugins/versionlock.list /etc/yum/pluginconf.d/versionlock.list; do "
-    "[ -r \"$f\" ] && sed 's/^/lock /' \"$f\"; done; "
-    "[ -r /etc/dnf/versionlock.toml ] && sed -n 's/^ *name *= */lock5 /p' /etc/dnf/versionlock.toml; "
-    "grep -H -s -E '^ *(exclude|excludepkgs) *=' /etc/dnf/dnf.conf /etc/yum.conf /etc/yum.repos.d/*.repo | "
-    "sed 's/^/exclude /'; true"
-)
+# Locks and excludes. A list that cannot be read is told as such: it must not pass for one without locks.
+_HOLDS = r"""
+pc_readable() {
+  [ ! -d "${1%/*}" ] || [ -x "${1%/*}" ] || { echo "unreadable ${1%/*}"; return 1; }
+  [ -e "$1" ] || return 1
+  [ -r "$1" ] || { echo "unreadable $1"; return 1; }
+}
+for pc_conf in /etc/dnf/plugins/versionlock.conf /etc/yum/pluginconf.d/versionlock.conf; do
+  pc_list=${pc_conf%.conf}.list
+  if pc_readable "$pc_conf"; then
+    ! grep -q -i -E '^ *enabled *= *(0|no|false|off) *$' "$pc_conf" || continue
+    pc_own=$(sed -n 's/^ *locklist *= *//p' "$pc_conf" | tail -n 1)
+    case $pc_own in /*) pc_list=$pc_own ;; esac
+  fi
+  if pc_readable "$pc_list"; then sed 's/^/lock /' "$pc_list"; fi
+done
+if pc_readable /etc/dnf/versionlock.toml; then sed -n 's/^ *name *= */lock5 /p' /etc/dnf/versionlock.toml; fi
+for pc_conf in /etc/dnf/dnf.conf /etc/yum.conf /etc/dnf/libdnf5.conf.d/*.conf /etc/yum.repos.d/*.repo \
+  /etc/dnf/repos.override.d/*.repo; do
+  [ "$pc_conf" != /etc/yum.conf ] || [ ! -L "$pc_conf" ] || continue
+  if pc_readable "$pc_conf"; then
+    grep -E '^ *(exclude|excludepkgs) *=' "$pc_conf" | sed "s|^|exclude $pc_conf:|"
+  fi
+done
+true
+"""
 
 # The command is a plugin of dnf, or yum-utils' own, or not there: its words count, a missing one also ends with 1.
 _RESTART = r"""
@@ -120,7 +145,10 @@ done
 def pending_command(refresh: str) -> str:
     """Return the text of dnf.pending. refresh: auto | never | always."""
     ask = f'  pc_dnf pending {refresh} "$pc_work"; cat "$pc_work/said" 2>/dev/null\n'
-    return f"{WORK}{_SET_PROGRAM}if [ -n \"$pc_python\" ]; then\n{ask}else{_PLAIN}fi\ntrue\n"
+    return (
+        f"{WORK}{_SET_PROGRAM}case $pc_tool in\ndnf)\n{ask};;\ndnf5)\n{dnf5.pending_text(refresh)};;\n"
+        f"*){_PLAIN};;\nesac\ntrue\n"
+    )
 
 
 def nevra(change: Change) -> str:
@@ -132,8 +160,10 @@ def resolve_command(changes: Sequence[Change], refresh: str = "auto") -> str:
     """Return a text that simulates installing just these changes, with metadata as fresh as a scan's."""
     words = " ".join(quote_sh(nevra(c)) for c in changes)
     return (
-        f'{WORK}{_SET_PROGRAM}[ -n "$pc_python" ] || {{ echo "E: only dnf 4 can be asked what a change pulls in"; '
-        f'exit 0; }}\npc_dnf resolve {refresh} "$pc_work" {words}; cat "$pc_work/said" 2>/dev/null\ntrue\n'
+        f'{WORK}{_SET_PROGRAM}case $pc_tool in\n'
+        f'dnf) pc_dnf resolve {refresh} "$pc_work" {words}; cat "$pc_work/said" 2>/dev/null ;;\n'
+        f"dnf5)\n{dnf5.resolve_text(words, refresh)};;\n"
+        f'*) echo "E: yum cannot be asked what a change pulls in" ;;\nesac\ntrue\n'
     )
 
 

@@ -52,10 +52,8 @@ def open_base(work, repositories=True):
     release = dnf.rpm.detect_releasever(conf.installroot)
     if isinstance(release, str):
         conf.substitutions["releasever"] = release
-    try:
+    if hasattr(conf.substitutions, "update_from_etc"):
         conf.substitutions.update_from_etc(conf.installroot)
-    except Exception:
-        pass
     home = conf.cachedir
     conf.cachedir = os.path.join(work, "cache")
     conf.logdir = os.path.join(work, "log")
@@ -76,7 +74,7 @@ def open_base(work, repositories=True):
 def age_of(repo):
     try:
         return int(time.time() - os.stat(os.path.join(repo._repo.getCachedir(), "repodata/repomd.xml")).st_mtime)
-    except Exception:
+    except (EnvironmentError, RuntimeError):  # never fetched, or not readable: stale either way
         return -1
 
 def load(base, mode):
@@ -103,7 +101,7 @@ def load(base, mode):
     for repo in base.repos.iter_enabled():
         try:
             info = repo._repo.getMetadataPath("updateinfo")
-        except Exception:
+        except RuntimeError:  # libdnf's word for a repository that was not loaded
             info = ""
         say("repo", repo.id, 0 if fresh else ages[repo.id], "updateinfo" if info else "none")
         repo.patchctl_info = bool(info)
@@ -112,14 +110,12 @@ RANK = {"critical": 4, "important": 3, "moderate": 2, "low": 1}
 
 def advisories(base, pkg, old):
     """(security, severity, ids, cves, reboot) of what lies between the installed version and this one."""
-    try:
-        known = base.repos[pkg.reponame].patchctl_info
-    except Exception:
-        known = False
+    repo = base.repos.get(pkg.reponame)  # none for a file given by name
+    known = repo is not None and repo.patchctl_info
     found = {}
     try:
         later = old[0].get_advisories(hawkey.GT) if old else []
-    except Exception:
+    except (hawkey.Exception, RuntimeError):
         later, known = [], False  # what was skipped in between is not known: then "no" would be a guess
     for adv in list(pkg.get_advisories(hawkey.EQ)) + list(later):
         for one in adv.packages:
@@ -140,12 +136,10 @@ def advisories(base, pkg, old):
     return answer, worst, ",".join(sorted(found)), ",".join(sorted(cves)), "reboot" if reboot else ""
 
 def sha256(pkg):
-    try:
-        kind, value = pkg.chksum
-        name = hawkey.chksum_name(kind)
-        return "".join("%02x" % b for b in bytearray(value)) if name == "sha256" else ""
-    except Exception:
+    if not pkg.chksum:  # installed, or a file given by name
         return ""
+    kind, value = pkg.chksum
+    return "".join("%02x" % b for b in bytearray(value)) if hawkey.chksum_name(kind) == "sha256" else ""
 
 def tell(base, state, pkg, installed):
     old = installed.get((pkg.name, pkg.arch), [])
@@ -154,10 +148,9 @@ def tell(base, state, pkg, installed):
     if not old and pkg.arch == "noarch":
         old = next((v for (n, a), v in sorted(installed.items()) if n == pkg.name), [])
     facts = advisories(base, pkg, old)
-    try:
+    where = pkg.location
+    if pkg.reponame in base.repos:
         where = pkg.remote_location() or pkg.location
-    except Exception:
-        where = pkg.location
     size = getattr(pkg, "downloadsize", 0)
     say("change", state, pkg.name, pkg.arch, evr(old[0]) if old else "", evr(pkg), pkg.reponame, size, sha256(pkg),
         *(facts + (where,)))
@@ -202,9 +195,9 @@ def tell_transaction(base, installed, known):
 
 def lock_lines():
     try:
-        with open("/etc/dnf/plugins/versionlock.list") as text:
+        with open("/etc/dnf/plugins/versionlock.list", errors="replace") as text:
             return [x.strip() for x in text if x.strip() and x[0] not in "#"]
-    except Exception:
+    except EnvironmentError:  # only words for a reason: dnf.holds says itself when it cannot read them
         return []
 
 def why_held(base, pkg):
@@ -306,8 +299,8 @@ def main():
                 fail("no repository is enabled")
             load(base, where)
             pending(base) if task == "pending" else resolve(base, words)
-    except Exception as error:
-        fail("%s: %s" % (type(error).__name__, error))
+    except (dnf.exceptions.Error, hawkey.Exception, RuntimeError, EnvironmentError) as error:
+        fail("%s: %s" % (type(error).__name__, error))  # any other ends it too: its last line is told, and no `end`
     print("end")
     sys.stdout.flush()
     os._exit(0)

@@ -45,6 +45,8 @@ def read_host(snapshot: Snapshot, memo: Memo | None = None) -> HostFacts:
     holds = snapshot.output("dnf.holds")
     if holds is None:
         unknown["held"] = snapshot.reason("dnf.holds")
+    elif closed := [one_line(x.partition(" ")[2], 200) for x in holds.splitlines() if x.startswith("unreadable ")]:
+        unknown["held"] = f"{', '.join(closed)} cannot be read by the user who scans: let it be root's scan (become)"
     else:
         facts = replace(facts, held=read_holds(holds))
     reboot, why = _reboot(facts, snapshot, packages)

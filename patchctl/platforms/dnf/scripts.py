@@ -1,4 +1,4 @@
-"""The texts that change a host with dnf 4: fetch artefacts, install exactly them. Run by the host's runner."""
+"""The texts that change a host with dnf 4 or 5: fetch artefacts, install exactly them. Run by the host's runner."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from patchctl.model.plan import Change
 from patchctl.model.text import quote_sh
 from patchctl.model.versions import rpm
 from patchctl.platforms.contract import InstallRequest
+from patchctl.platforms.dnf.dnf5 import FETCH, FIVE
 from patchctl.platforms.dnf.probes import python_prologue
 
 _QUIET = """
@@ -26,7 +27,8 @@ pc_holder() {
     echo "$pc_lock $pc_pid $(tr ' ' _ <"/proc/$pc_pid/comm" 2>/dev/null || echo gone)"
     return 0
   done
-  for pc_lock in "$(rpm --eval '%_dbpath' 2>/dev/null)/.rpm.lock" /var/lib/rpm/.rpm.lock; do
+  for pc_lock in "$(rpm --eval '%_dbpath' 2>/dev/null)/.rpm.lock" /var/lib/rpm/.rpm.lock \
+    /run/dnf/rpmtransaction.lock /var/lib/dnf/system-repo.lock; do
     pc_inode=$(stat -c %i "$pc_lock" 2>/dev/null) || continue
     pc_pid=$(awk -v i="$pc_inode" '
       $2 != "->" && $5 > 0 { n = split($6, w, ":"); if (w[n] == i) { print $5; exit } }' /proc/locks)
@@ -57,6 +59,12 @@ _TWICE = (
     "awk -F'|' '$2 in last { print last[$2] } { last[$2] = $3 }'"
 )
 
+OPTIONS = (
+    "--setopt=localpkg_gpgcheck=1 --setopt=gpgcheck=1 --setopt=install_weak_deps=0 "
+    "--setopt=clean_requirements_on_remove=0 --setopt=exit_on_lock=1"
+)
+"""Of every install: signatures verified, nothing besides, no waiting for a lock that we have waited for already."""
+
 ADJUSTMENTS = {
     "rpm-remove-duplicates": (
         f"for pc_old in $({_TWICE}); do rpm -e --nodeps \"$pc_old\" </dev/null || echo 'patchctl: failed'; done"
@@ -79,7 +87,7 @@ def download_script(artefacts: Sequence[Artefact], directory: str) -> str:
     return f"""{_QUIET}
 mkdir -p {quote_sh(directory)} && cd {quote_sh(directory)} || exit 1
 pc_here=$PWD
-{python_prologue()}
+{python_prologue()}{FIVE}{FETCH}
 pc_tell() {{
   if [ -f "$2" ] && [ "$(sha256sum <"$2" | cut -d ' ' -f 1)" = "$1" ]; then echo "have $1"; return; fi
   rm -f "$2" "$2.part"
@@ -87,7 +95,10 @@ pc_tell() {{
   pc_all=$(sed -n -e 's/^E: //p' "$pc_work/got" "$pc_work/said" 2>/dev/null | head -n 1 | cut -c 1-200)
   echo "miss $1 ${{pc_why:-${{pc_all:-no source of this host gave it}}}}"
 }}
-[ -z "$pc_python" ] || pc_dnf download "$pc_here" "$pc_work" {words} >"$pc_work/got"
+case $pc_tool in
+dnf) pc_dnf download "$pc_here" "$pc_work" {words} >"$pc_work/got" ;;
+dnf5) pc_fetch5 "$pc_here" {words} >"$pc_work/got" ;;
+esac
 {told}exit 0
 """
 
@@ -139,21 +150,25 @@ for pc_file in {words}; do
   *) echo "patchctl: unsigned $pc_file"; exit 1 ;;
   esac
 done
-{python_prologue()}
-[ -n "$pc_python" ] || {{ echo 'patchctl: unsupported dnf 5 and yum hosts are not changed yet'; exit 1; }}
-if pc_dnf check "$pc_here" "$pc_work" {plain} >"$pc_work/would"; then :; else
+{python_prologue()}{FIVE}
+case $pc_tool in
+dnf) pc_dnf check "$pc_here" "$pc_work" {plain} >"$pc_work/would" ;;
+dnf5)
+  ( pc_transaction --disablerepo='*' {OPTIONS} {verb} {words} ) >"$pc_work/would"
+  ! grep -q '^E: ' "$pc_work/would" ;;
+*) echo 'E: hosts with yum are not changed' >"$pc_work/would"; false ;;
+esac || {{
   sed -n 's/^E: /Error: /p' "$pc_work/would" "$pc_work/said"; echo 'patchctl: check-failed'; exit 1
-fi
+}}
 pc_strange=$(awk -F'|' '
   BEGIN {{ for (i = 1; i < ARGC; i++) if (ARGV[i] != "-") {{
     if (index(ARGV[i], "|")) want[ARGV[i]] = 1; else gone[ARGV[i]] = 1; ARGV[i] = "" }} }}
-  $1 == "change" && !($3 "|" $4 "|" $6 in want) {{ print "change " $3 "-" $6 "." $4 }}
+  ($1 == "change" || $1 == "row") && !($3 "|" $4 "|" $6 in want) {{ print "change " $3 "-" $6 "." $4 }}
   $1 == "removed" && $5 != "installonly" && !($2 in gone) {{ print "removal " $2 }}
 ' {planned} {removals} - <"$pc_work/would" | head -n 5 | tr '\\n' ' ')
 [ -z "$pc_strange" ] || {{ echo "patchctl: unplanned $pc_strange"; exit 1; }}
 echo 'patchctl: step install'
-{{ dnf -y --disablerepo='*' --setopt=localpkg_gpgcheck=1 --setopt=gpgcheck=1 --setopt=install_weak_deps=0 \\
-  --setopt=clean_requirements_on_remove=0 --setopt=exit_on_lock=1 {verb} {words} </dev/null 2>&1
+{{ dnf -y --disablerepo='*' {OPTIONS} {verb} {words} </dev/null 2>&1
   echo $? >"$pc_work/rc"; }} | tee "$pc_work/output"
 pc_rc=1; {{ read -r pc_rc <"$pc_work/rc"; }} 2>/dev/null
 echo 'patchctl: step after'
