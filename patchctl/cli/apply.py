@@ -55,7 +55,8 @@ def command(
     if override_window and not reason:
         raise click.UsageError("--override-window needs --reason")
     from patchctl.cli.actor import current_actor
-    from patchctl.cli.plan import describe_plan, never_run_note
+    from patchctl.cli.fixes import describe_any
+    from patchctl.cli.plan import never_run_note
     from patchctl.cli.progress import make_observer
     from patchctl.store.database import open_store
     from patchctl.usecases.apply import exit_code_without_work, is_over, outline_plan, require_fresh
@@ -75,12 +76,12 @@ def command(
         if check or not outline_plan(plan).hosts:
             code = 0 if check else exit_code_without_work(plan)
             if not quiet or code:
-                emit(describe_plan(plan), output)
+                emit(describe_any(plan), output)
             return code
         for note in never_run_note(plan):
             print(f"Note: {note}", file=sys.stderr)
-        _confirm(plan, yes)
-        return _carry_out(
+        confirm(plan, yes)
+        return carry_out(
             plan, known, settings, store, observer, reason=reason, override=override_window, detach=detach,
             output=output, quiet=quiet,
         )  # fmt: skip
@@ -106,20 +107,23 @@ def _make(
     return plan, request.inventory
 
 
-def _confirm(plan: Plan, yes: bool) -> None:
+def confirm(plan: Plan, yes: bool) -> None:
     """Ask once, with the number of hosts. Raise ConfirmationError when nobody is there to ask, or the answer is no."""
     if yes:
         return
     from patchctl.model.errors import ConfirmationError
+    from patchctl.model.plan import REMEDIATE
     from patchctl.model.units import format_bytes
     from patchctl.usecases.apply import outline_plan
 
     outline = outline_plan(plan)
     rings = ", ".join(f"{name} {count}" for name, count in outline.rings)
     left = ", ".join(f"{count} {state}" for state, count in outline.left_alone)
+    what = "fixes" if plan.kind == REMEDIATE else "package changes"
     lines = [
-        f"Rollout {plan.rollout}: {outline.changes} package changes on {outline.hosts} of {len(plan.hosts)} hosts",
-        f"  rings: {rings}; {outline.reboots} reboots expected; {format_bytes(outline.download)} to fetch once",
+        f"Rollout {plan.rollout}: {outline.changes} {what} on {outline.hosts} of {len(plan.hosts)} hosts",
+        f"  rings: {rings}; {outline.reboots} reboots expected"
+        + ("" if plan.kind == REMEDIATE else f"; {format_bytes(outline.download)} to fetch once"),
     ]
     if left:
         lines.append(f"  left alone: {left}")
@@ -132,7 +136,7 @@ def _confirm(plan: Plan, yes: bool) -> None:
         raise ConfirmationError("not-confirmed", "not confirmed: nothing was changed")
 
 
-def _carry_out(
+def carry_out(
     plan: Plan, inventory: Inventory, settings: Settings, store: Store, observer: Observer,
     *, reason: str, override: bool, detach: bool, output: str, quiet: bool,
 ) -> int:  # fmt: skip

@@ -90,7 +90,7 @@ def command(
 
     settings = settings_of({"inventory": inventory, "forks": forks, "timeout": timeout, "state": state})
     baselines = load_baselines(
-        references, settings.baselines, tailoring=tailoring, parameters=_parameters(values), write=not check
+        references, settings.baselines, tailoring=tailoring, parameters=read_parameters(values), write=not check
     )
     fleet = fleet_of(settings, limit)
     if check:
@@ -168,7 +168,7 @@ def _replay(order: AssessmentOrder, store: Store, recorded: str, observer: Obser
     return assess_recorded(order, found, time.time(), observer)
 
 
-def _parameters(values: Sequence[str]) -> dict[str, str]:
+def read_parameters(values: Sequence[str]) -> dict[str, str]:
     """Read NAME=VALUE words."""
     found = {}
     for text in values:

@@ -45,7 +45,10 @@ def command(host: str, since: str, state: str | None, output: str) -> None:
     changes = sum(len(e["changes"]) for e in entries)
     alike = sum(bool(e.get("same")) for e in entries)
     summary = {"events": len(entries), "changes": changes}
-    footer = [f"{len(entries):,} entries since {since}, {changes:,} package changes"]
+    fixes = sum(len(e["fixes"]) for e in entries)
+    summary["fixes"] = fixes
+    repaired = f", {fixes:,} fixes" if fixes else ""
+    footer = [f"{len(entries):,} entries since {since}, {changes:,} package changes{repaired}"]
     if alike and output == "table":
         footer.append(f"{alike:,} assessments that came out as the one before are left out: -o wide shows them")
     emit(Document("patchctl/history/1", {"host": host, "history": entries, "summary": summary}, rows, COLUMNS,
@@ -57,7 +60,7 @@ def _is_quiet(entry: dict[str, Any]) -> bool:
 
 
 def _rows(entry: dict[str, Any]) -> list[dict[str, Any]]:
-    """One row for the entry and one for each package it changed."""
+    """One row for the entry and one for each package or finding it changed."""
     told = entry["what"] + (f" ({entry['reason']})" if entry["reason"] else "")
     audit = "" if entry["audit"] is None else entry["audit"]
     first = {**entry, "brief": told, "time": local_time(entry["at"]), "audit": audit}
@@ -65,4 +68,5 @@ def _rows(entry: dict[str, Any]) -> list[dict[str, Any]]:
     changed = [
         f"  {c['package']} {c['from'] or '(not installed)'} -> {c['to'] or '(removed)'}" for c in entry["changes"]
     ]
+    changed += [f"  {fix['fix']} {fix['result']}" for fix in entry["fixes"]]
     return [first, *({**blank, "what": text, "brief": text} for text in changed)]

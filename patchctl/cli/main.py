@@ -28,6 +28,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "history": ("Observe", "What happened to one host"),
     "plan": ("Patch", "Work out exactly what a policy would change, host by host"),
     "apply": ("Patch", "Carry out a plan, or plan and carry out a policy"),
+    "remediate": ("Patch", "Repair findings of a baseline, ring by ring, and assess again"),
     "rollout": ("Patch", "Status, watch, pause, resume, abort, retry, approve, tick"),
     "report": ("Prove", "Write reports of a rollout, or of an assessment: html, json, csv, arf, sarif ..."),
     "audit": ("Prove", "Verify the hash chain of everything that was recorded"),

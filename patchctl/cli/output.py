@@ -84,12 +84,13 @@ def render(document: Document, fmt: str, width: int = 0) -> str:
     return "\n".join(shown) + "\n" if shown else ""
 
 
-def emit(document: Document, fmt: str) -> None:
-    """Write the document to stdout, as wide as the terminal if that is one."""
-    width = shutil.get_terminal_size().columns if sys.stdout.isatty() else 0
-    write = getattr(sys.stdout, "write_cleaned", sys.stdout.write)
+def emit(document: Document, fmt: str, *, to_stderr: bool = False) -> None:
+    """Write the document to stdout (or stderr: for people, beside a result), as wide as the terminal if it is one."""
+    stream = sys.stderr if to_stderr else sys.stdout
+    width = shutil.get_terminal_size().columns if stream.isatty() else 0
+    write = getattr(stream, "write_cleaned", stream.write)
     write(render(_without_secrets(document), fmt, width))
-    sys.stdout.flush()
+    stream.flush()
 
 
 def _without_secrets(document: Document) -> Document:

@@ -96,7 +96,10 @@ class JobOutcome:
 
 @dataclass(frozen=True, slots=True)
 class Diagnosis:
-    """Why a host failed. cls: access | package-manager | repository | disk | policy | patch | reboot | unknown."""
+    """Why a host failed.
+
+    cls: access | package-manager | repository | disk | policy | patch | fix | reboot | unknown
+    """
 
     cls: str
     signature: str

@@ -31,6 +31,22 @@ class ChangeLine:
 
 
 @dataclass(frozen=True, slots=True)
+class FixLine:
+    """One finding that was to be repaired on one host: intended against actual."""
+
+    fix: str
+    title: str
+    severity: str
+    was: str
+    intended: str
+    after: str
+    """Its verdict after the fix; "" = it was not judged again."""
+    actual: str
+    result: str
+    """applied | failed | taken-back | "" (not carried out)"""
+
+
+@dataclass(frozen=True, slots=True)
 class FailureLine:
     """One failed attempt: its class and evidence, and what the next attempt did differently."""
 
@@ -66,6 +82,9 @@ class HostDigest:
     """Configuration files kept although the package brings a new one."""
     health: tuple[tuple[str, str, str], ...] = ()
     """(check, before, after): ok | failed | unknown"""
+    fixes: tuple[FixLine, ...] = ()
+    backup: str = ""
+    """Where the host keeps what was changed as it was before."""
 
     @property
     def host(self) -> str:
@@ -86,7 +105,8 @@ def digest_host(plan: HostPlan, shown: Mapping[str, Any], events: Sequence[Event
         attempts=int(shown.get("attempts") or 0), changes=_change_lines(plan, state, reported),
         started_at=begun[0] if begun else None, ended_at=settled.at if settled else None, boot_ids=boots,
         reboot=_reboot_word(state, boots, events), touched=_touched(events), failures=_failures(events),
-        conffiles=_conffiles(events), health=_health(events),
+        conffiles=_conffiles(events), health=_health(events), fixes=_fix_lines(shown),
+        backup=str(shown.get("backup") or ""),
     )  # fmt: skip
 
 
@@ -105,6 +125,7 @@ def _reported_changes(shown: Mapping[str, Any], events: Sequence[Event]) -> list
         for result, data in _outcomes(events, "poll")
         if result in ("finished", "interrupted")
         for change in data.get("changes") or ()
+        if not change.get("fix")
     ]
     return found if found or not shown.get("changed") else list(shown.get("changes") or ())
 
@@ -126,6 +147,16 @@ def _change_lines(plan: HostPlan, state: str, reported: Sequence[Mapping[str, An
         result = ("verified" if state in PROVEN else "installed") if planned else "not-planned"
         lines.append(ChangeLine(package, arch, before, after, result, reason="planned removal" if planned else ""))
     return tuple(lines)
+
+
+def _fix_lines(shown: Mapping[str, Any]) -> tuple[FixLine, ...]:
+    return tuple(
+        FixLine(
+            str(one["fix"]), str(one["title"]), str(one["severity"]), str(one["was"]), str(one["intended"]),
+            str(one["is"] or ""), str(one["actual"]), str(one["result"] or ""),
+        )
+        for one in shown.get("fixes") or ()
+    )
 
 
 def _planned_line(wanted: Change, found: tuple[str, str] | None, *, proven: bool) -> ChangeLine:

@@ -17,6 +17,7 @@ _BY_SIGNAL = (130, 143)
 """Exit codes of a run that was ended by Ctrl-C or SIGTERM: nobody carries the rollout on until it is resumed."""
 _SHOWN = 12
 """Lines of trouble shown; the rest is counted. The reports name every host."""
+_SHOWN_FIXES = 60
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 
 
@@ -51,10 +52,30 @@ def render_summary(digest: RolloutDigest, report: ReportLine | None = None) -> s
     if waiting.updates:
         due = f", next due {_day(waiting.next_due, zone)}" if waiting.next_due is not None else ""
         lines.append(f"NOT APPROVED {_count(waiting.updates, 'update')} on {_count(waiting.hosts, 'host')}{due}")
+    lines += fix_lines(digest.hosts)
     lines += [f"Next:   {command}" for command in next_commands(digest)]
     if report is not None:
         lines.append(f"Report: {report.path}  sha256 {report.sha256[:12]}…  audit #{report.audit}")
     return "\n".join(line.rstrip() for line in lines if line.strip()) + "\n"
+
+
+def fix_lines(hosts: Sequence[HostDigest]) -> list[str]:
+    """Return intended against actual, one line for each rule and what became of it, and where the backups are."""
+    groups: dict[tuple[str, str, str, str], list[str]] = {}
+    for host in hosts:
+        for fix in host.fixes:
+            groups.setdefault((fix.fix, fix.was, fix.intended, fix.after), []).append(host.host)
+    ordered = sorted(groups.items(), key=lambda item: (item[0][3] == item[0][2], item[0]))
+    lines = []
+    for (name, was, intended, after), names in ordered[:_SHOWN_FIXES]:
+        where = names[0] if len(names) == 1 else f"{len(names):,} hosts"
+        lines.append(f"{'ok ' if after == intended else 'NOT'}  {name}: was {was}, intended {intended}, "
+                     f"is {after or 'not judged again'}  ({where})")
+    if len(ordered) > _SHOWN_FIXES:
+        lines.append(f"... and {len(ordered) - _SHOWN_FIXES:,} lines more in the reports")
+    places = sorted({host.backup.rpartition("/")[0] for host in hosts if host.backup})
+    lines += [f"Backup: {place} on each host; to take all back there: sh {place}/ATTEMPT/restore" for place in places]
+    return lines
 
 
 def group_trouble(hosts: Sequence[HostDigest]) -> list[Trouble]:
@@ -73,7 +94,11 @@ def explain_host(host: HostDigest) -> str:
     retries = sum(1 for failure in host.failures if failure.retried)
     if retries:
         parts.append(_count(retries, "retry", "retries"))
-    if host.state in _RETRIED and host.plan.changes:
+    if host.state in _RETRIED and host.fixes:
+        done = sum(1 for fix in host.fixes if fix.after == fix.intended)
+        changed = f"{done} of {_count(len(host.fixes), 'finding')} repaired"
+        parts.append({True: changed, False: "host unchanged", None: "unknown what was changed"}[host.touched])
+    elif host.state in _RETRIED and host.plan.changes:
         done = sum(1 for change in host.changes if change.result == "installed")
         changed = f"{done} of {_count(len(host.plan.changes), 'planned package')} changed"
         parts.append({True: changed, False: "host unchanged", None: "unknown what was changed"}[host.touched])

@@ -16,7 +16,8 @@ REPORT_SCHEMA = "patchctl/report/1"
 
 CSV_COLUMNS = (
     "rollout", "host", "site", "ring", "wave", "state", "package", "arch", "before", "after", "result", "security",
-    "origin", "sha256", "pulled", "reason", "attempts", "reboot", "ended_at", "message",
+    "origin", "sha256", "pulled", "reason", "attempts", "reboot", "ended_at", "message", "fix",
+    "was", "intended", "is",
 )  # fmt: skip
 
 
@@ -85,6 +86,8 @@ def _host(host: HostDigest) -> dict[str, Any]:
         "ended_at": host.ended_at,
         "reboot": {"result": host.reboot, "boot_ids": list(host.boot_ids)},
         "changes": host.changes,
+        "fixes": host.fixes,
+        "backup": host.backup,
         "failures": host.failures,
         "conffiles": list(host.conffiles),
         "health": [{"check": check, "before": before, "after": after} for check, before, after in host.health],
@@ -97,8 +100,11 @@ def render_csv(digest: RolloutDigest) -> str:
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(CSV_COLUMNS)
     for host in digest.hosts:
-        for change in host.changes or (None,):
-            writer.writerow([csv_cell(cell) for cell in _csv_row(digest, host, change)])
+        for change in host.changes or (() if host.fixes else (None,)):
+            writer.writerow([csv_cell(cell) for cell in [*_csv_row(digest, host, change), "", "", "", ""]])
+        for fix in host.fixes:
+            row = [*_csv_row(digest, host, None), fix.fix, fix.was, fix.intended, fix.after]
+            writer.writerow([csv_cell(cell) for cell in row])
     return out.getvalue()
 
 

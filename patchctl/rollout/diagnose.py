@@ -17,7 +17,7 @@ from patchctl.model.rollout import Diagnosis, Signature
 from patchctl.model.text import one_line
 
 INTERRUPTED_SIGNATURE = "attempt-interrupted"
-CLASSES = ("access", "package-manager", "repository", "disk", "policy", "patch", "reboot", "unknown")
+CLASSES = ("access", "package-manager", "repository", "disk", "policy", "patch", "fix", "reboot", "unknown")
 
 _ACCESS_STATUSES = frozenset({"unreachable", "auth-failed", "privilege-failed", "host-key", "timeout"})
 _CODE_CLASSES: tuple[tuple[str, str, bool, str], ...] = (
@@ -63,6 +63,9 @@ def diagnose(
 def diagnose_verification(data: Mapping[str, Any]) -> Diagnosis:
     """Given a failed verification's data, say what is not as planned."""
     pending = [one_line(str(line)) for line in data.get("pending") or ()]
+    if pending and data.get("unrepaired"):
+        more = f" and {len(pending) - 1} more" if len(pending) > 1 else ""
+        return Diagnosis("fix", "rule-still-fails", "; ".join(pending)[:1000], f"after the fix: {pending[0]}{more}")
     if pending:
         return Diagnosis(
             "patch", "changes-not-in-place", "; ".join(pending)[:1000],

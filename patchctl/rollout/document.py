@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
+from patchctl.model.plan import HostFix
 from patchctl.rollout.gates import measure_limits
 from patchctl.rollout.state import HostProgress, RolloutState
 
@@ -56,7 +58,7 @@ def _host(state: RolloutState, host: HostProgress) -> dict[str, Any]:
     plan = state.plan.hosts[host.host]
     reported = [
         {"package": c.get("package"), "from": c.get("from"), "to": c.get("to"), "arch": c.get("arch", "")}
-        for c in host.changes
+        for c in host.changes if not c.get("fix")
     ]
     planned = [
         {"package": c.package, "from": c.from_version, "to": c.to_version, "arch": c.arch} for c in plan.changes
@@ -74,7 +76,9 @@ def _host(state: RolloutState, host: HostProgress) -> dict[str, Any]:
         "diagnosis": _diagnosis(host),
         "error": _error(host),
         "changes": reported or planned,
-        "changed": bool(reported),
+        "changed": bool(host.changes),
+        "fixes": [_fix(state, host, fix) for fix in plan.fixes],
+        "backup": str(host.install.get("backup") or ""),
         "conffiles": list(host.install.get("conffiles") or ()),
         "reboot": {
             "policy": plan.reboot,
@@ -87,6 +91,18 @@ def _host(state: RolloutState, host: HostProgress) -> dict[str, Any]:
         "started_at": host.started_at,
         "ended_at": host.ended_at,
     }
+
+
+def _fix(state: RolloutState, host: HostProgress, fix: HostFix) -> dict[str, Any]:
+    """Return a finding that was to be repaired: what it was, what it is by the last verification (None = none yet)."""
+    planned = state.plan.fixes[fix.name]
+    after: Mapping[str, Any] = next((one for one in host.verified.get("fixes") or () if one.get("fix") == fix.name), {})
+    results = [str(one.get("to")) for one in host.changes if one.get("fix") == fix.name]
+    return {
+        "fix": fix.name, "baseline": planned.baseline, "rule": planned.rule, "title": planned.title,
+        "severity": planned.severity, "was": fix.was, "intended": "PASS", "is": after.get("is"),
+        "actual": str(after.get("actual") or fix.actual), "result": results[-1] if results else None,
+    }  # fmt: skip
 
 
 def _diagnosis(host: HostProgress) -> dict[str, Any] | None:

@@ -289,6 +289,7 @@ def _succeed(case: Case, required: object) -> Action:
         notes.append(f"verified {format_duration(case.now - case.deadline)} after its deadline")
     if required is not False:
         notes.append("whether a reboot is required is unknown")
+    notes += [one_line(str(note)) for note in case.last.data.get("notes") or ()]
     return _conclude(case, LATE if host.overdue else SUCCEEDED, "; ".join(notes))
 
 

@@ -6,19 +6,20 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Callable, Mapping, Set
+from collections.abc import Callable, Mapping, Sequence, Set
 from pathlib import Path
 
+from patchctl.collect import fixing
 from patchctl.connect.contract import Transport
 from patchctl.deliver.cache import ArtefactCache
 from patchctl.documents.inventories import load_inventory
 from patchctl.documents.settings import Settings
 from patchctl.model.errors import HostFailure
 from patchctl.model.hosts import Inventory
-from patchctl.model.plan import Plan
+from patchctl.model.plan import REMEDIATE, Plan
 from patchctl.model.ports import Clock, Interrupt, Observer
 from patchctl.model.redaction import Redactor
-from patchctl.model.rollout import HostJob, JobOutcome
+from patchctl.model.rollout import HostJob, JobOutcome, Signature
 from patchctl.platforms.registry import all_platforms
 from patchctl.rollout.gates import find_down
 from patchctl.rollout.state import RolloutState
@@ -27,11 +28,21 @@ from patchctl.usecases.access import open_connections
 from patchctl.usecases.carry_out import Options, carry_out
 from patchctl.usecases.executor import PoolExecutor
 from patchctl.usecases.hostjobs import HostVisits
+from patchctl.usecases.hostjobs_fix import FixVisits
 from patchctl.usecases.notify import make_notifier
 from patchctl.usecases.rollouts import load_state, released
 
 _LOOK_ELSEWHERE = 15.0
 """Seconds for which what other rollouts have down is taken as known."""
+
+_VISITS: Mapping[str, type[HostVisits]] = {REMEDIATE: FixVisits}
+"""Kind of plan -> who carries out its jobs; HostVisits for all others."""
+
+
+def _signatures(plan: Plan) -> dict[str, Sequence[Signature]]:
+    """Return by platform how failures look; "" = a host whose package manager nobody knows."""
+    own = fixing.SIGNATURES if plan.kind == REMEDIATE else ()
+    return {"": own, **{platform.name: (*own, *platform.signatures) for platform in all_platforms()}}
 
 
 def artefact_folder(settings: Settings) -> Path:
@@ -68,7 +79,7 @@ def run_rollout(
         store = store.redacting(redactor.clean)
         with open_connections(settings, fleet, prompt, transports, redactor) as connections:
             cache = ArtefactCache(artefact_folder(settings))
-            visits = HostVisits(plan, fleet, connections, cache, store, clock)
+            visits = _VISITS.get(plan.kind, HostVisits)(plan, fleet, connections, cache, store, clock)
             executor = PoolExecutor(
                 _perform_known(visits, fleet), settings.forks,
                 site_of={name: host.site for name, host in fleet.hosts.items()},
@@ -81,7 +92,7 @@ def run_rollout(
                 next_token=store.next_token,
                 options=Options(
                     once=once,
-                    signatures={platform.name: platform.signatures for platform in all_platforms()},
+                    signatures=_signatures(plan),
                     down_elsewhere=_Elsewhere(store, plan, clock),
                 ),
             )

@@ -32,18 +32,19 @@ def _entry(record: AuditRecord) -> dict[str, Any]:
     given = event.data.get("data") if event.kind == "job-ended" else None
     changes = [
         {"package": c.get("package"), "from": c.get("from"), "to": c.get("to")}
-        for c in (given or {}).get("changes") or ()
+        for c in (given or {}).get("changes") or () if not c.get("fix")
     ]
+    fixes = [{"fix": c["fix"], "result": c.get("to")} for c in (given or {}).get("changes") or () if c.get("fix")]
     return {
         "at": event.at, "audit": record.number, "actor": event.actor, "rollout": event.rollout, "kind": event.kind,
-        "what": describe_event(event.kind, event.data), "reason": event.reason, "changes": changes,
+        "what": describe_event(event.kind, event.data), "reason": event.reason, "changes": changes, "fixes": fixes,
     }  # fmt: skip
 
 
 def _visit(snapshot_id: str, taken_at: float, reached: bool) -> dict[str, Any]:
     return {
         "at": taken_at, "audit": None, "actor": "", "rollout": "", "kind": "snapshot",
-        "what": f"snapshot {snapshot_id}" if reached else "not reached", "reason": "", "changes": [],
+        "what": f"snapshot {snapshot_id}" if reached else "not reached", "reason": "", "changes": [], "fixes": [],
     }  # fmt: skip
 
 
@@ -56,7 +57,8 @@ def _assessments(store: Store, host: str) -> list[dict[str, Any]]:
         outcome = (one.status, one.digest, one.findings)
         found.append({
             "at": one.at, "audit": None, "actor": actors.get(one.run, ""), "rollout": "", "kind": "assessment",
-            "what": _outcome(one), "reason": "", "changes": [], "same": last.get(one.baseline) == outcome,
+            "what": _outcome(one), "reason": "", "changes": [], "fixes": [],
+            "same": last.get(one.baseline) == outcome,
             "assessment": {
                 "run": one.run, "baseline": one.baseline, "status": one.status, "score": one.score,
                 "counts": dict(one.counts), "snapshot": one.snapshot,

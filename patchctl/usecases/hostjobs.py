@@ -7,7 +7,7 @@ the host, by the runner (collect/runner.py).
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import closing
 from typing import Any, Protocol
 
@@ -44,7 +44,7 @@ LOCK_TIME = 120
 LOCK_ADJUSTMENTS = {"wait-for-lock": 1200, "wait-longer-for-lock": 2400}
 """... and as a remedy; the longest that an attempt has counts."""
 _KERNEL = re.compile(r"linux-image-|kernel-core|kernel-default")
-_HINTS = {
+HINTS = {
     "veto": "the host's owner removes the file (/etc/patchctl/hold, %ProgramData%\\patchctl\\hold) when it may go on",
     "fenced": "if that controller is gone for good: patchctl state takeover --limit HOST",
 }
@@ -65,6 +65,8 @@ class VisitStore(Protocol):
     def epoch(self) -> int: ...
 
     def save_snapshot(self, snapshot: Snapshot) -> str: ...
+
+    def save_snapshots(self, snapshots: Sequence[Snapshot], kind: str = "scan") -> list[str]: ...
 
 
 class HostVisits:
@@ -91,16 +93,16 @@ class HostVisits:
         try:
             return self._visit(job, self._kinds[job.kind])
         except RefusedError as error:
-            return _outcome(job, "failed", error=error.failure)
+            return outcome(job, "failed", error=error.failure)
         except HostError as error:
-            return _outcome(job, "unreachable", error=error.failure)
+            return outcome(job, "unreachable", error=error.failure)
         except PatchctlError as error:
-            return _outcome(job, "failed", error=HostFailure(error.code, one_line(error.message), error.hint))
+            return outcome(job, "failed", error=HostFailure(error.code, one_line(error.message), error.hint))
         except Exception as error:  # noqa: BLE001 - one host's surprise must not end a rollout: it becomes its outcome
             what = one_line(f"{type(error).__name__}: {error}")
             failure = HostFailure("internal-error", what, "report this as a bug")
             # A start that broke somewhere may have happened all the same: only the host knows.
-            return _outcome(job, "unreachable" if job.kind == "start" else "failed", error=failure)
+            return outcome(job, "unreachable" if job.kind == "start" else "failed", error=failure)
 
     def _visit(self, job: HostJob, work: Callable[[HostJob, Host, Visit], JobOutcome]) -> JobOutcome:
         host = self._inventory.hosts[job.host]
@@ -111,11 +113,11 @@ class HostVisits:
     def _preflight(self, job: HostJob, host: Host, visit: Visit) -> JobOutcome:
         plan, platform = self._plans(job)
         reply = visit.ask(Look())
-        space = {path: (int(free) * 1024, mount) for path, free, mount in _spaces(reply)}
+        space = free_space(reply)
         data: dict[str, Any] = {"boot_id": reply.boot_id, "free_bytes": space.get(runner.BASE, (0, ""))[0]}
         if reply.get("fenced"):
-            return _outcome(job, "failed", {**data, "holder": _holder(reply)}, HostFailure(
-                "fenced", one_line(reply.get("fenced")), _HINTS["fenced"]))
+            return outcome(job, "failed", {**data, "holder": holder_of(reply)}, HostFailure(
+                "fenced", one_line(reply.get("fenced")), HINTS["fenced"]))
         names = _package_names(plan)
         fingerprint = platform.fingerprint_probe(names)
         lock = platform.lock_probe()
@@ -129,13 +131,13 @@ class HostVisits:
         data["health_before"] = check_health(host, plan.health, evidence, reach=visit.reach)
         data["changed"] = list_changed(plan.changes, found.output, again=bool(job.previous))
         if all_in_place(plan, read_versions(found.output)):
-            return _outcome(job, "done", {**data, "changed": []})
+            return outcome(job, "done", {**data, "changed": []})
         if reply.get("veto"):
-            return _outcome(job, "veto", {**data, "reason": one_line(reply.get("veto"))})
+            return outcome(job, "veto", {**data, "reason": one_line(reply.get("veto"))})
         if data["changed"]:
-            return _outcome(job, "changed", data)
-        short = _find_shortage(self._plan, plan, space)
-        return _outcome(job, "failed", data, short) if short else _outcome(job, "ok", data)
+            return outcome(job, "changed", data)
+        short = find_shortage(self._plan, plan, space)
+        return outcome(job, "failed", data, short) if short else outcome(job, "ok", data)
 
     def _stage(self, job: HostJob, host: Host, visit: Visit) -> JobOutcome:
         staged = self._put_in_place(job, visit)
@@ -144,10 +146,10 @@ class HostVisits:
             "not_kept": list(staged.not_kept),
         }
         if not staged.missing:
-            return _outcome(job, "ok", data)
+            return outcome(job, "ok", data)
         first = next(iter(staged.missing.values()))
         more = f" (and {len(staged.missing) - 1} more)" if len(staged.missing) > 1 else ""
-        return _outcome(job, "failed", data, HostFailure(first.code, one_line(first.message) + more, first.hint))
+        return outcome(job, "failed", data, HostFailure(first.code, one_line(first.message) + more, first.hint))
 
     def _put_in_place(self, job: HostJob, visit: Visit) -> Staged:
         plan, platform = self._plans(job)
@@ -178,14 +180,14 @@ class HostVisits:
         if reply.get("code") == "staging-missing" and not self._put_in_place(job, visit).missing:
             reply = visit.ask(request)  # somebody tidied up between staging and start
         hit("start.host.after")
-        data: dict[str, Any] = {"unit": reply.get("unit"), "boot_id": reply.boot_id, "holder": _holder(reply)}
+        data: dict[str, Any] = {"unit": reply.get("unit"), "boot_id": reply.boot_id, "holder": holder_of(reply)}
         if reply.state in ("started", "adopted"):
-            return _outcome(job, reply.state, {**data, "was": reply.get("was")})
+            return outcome(job, reply.state, {**data, "was": reply.get("was")})
         if reply.state in ("veto", "fenced"):
             reason = one_line(reply.get("reason"))
-            failure = HostFailure(reply.state, reason, _HINTS[reply.state])
-            return _outcome(job, reply.state, {**data, "reason": reason}, failure)
-        return _refusal(job, reply, data)
+            failure = HostFailure(reply.state, reason, HINTS[reply.state])
+            return outcome(job, reply.state, {**data, "reason": reason}, failure)
+        return refusal(job, reply, data)
 
     def _poll(self, job: HostJob, host: Host, visit: Visit) -> JobOutcome:
         reply = visit.ask(Poll(job.attempt))
@@ -203,24 +205,24 @@ class HostVisits:
         if reply.get("compared"):
             data["changes"] = runner.compare_packages(reply.all("before"), reply.all("after"))
         if reply.state == "finished" and data["rc"] is None:
-            return _outcome(job, "interrupted", {**data, "reason": "its result cannot be read"})
-        return _outcome(job, reply.state, data)
+            return outcome(job, "interrupted", {**data, "reason": "its result cannot be read"})
+        return outcome(job, reply.state, data)
 
     def _reboot(self, job: HostJob, host: Host, visit: Visit) -> JobOutcome:
         reply = visit.ask(Reboot(job.boot_id))
         data = {"boot_id": reply.boot_id}
         if reply.state in ("requested", "rebooted"):
-            return _outcome(job, reply.state, data)
-        return _refusal(job, reply, data)
+            return outcome(job, reply.state, data)
+        return refusal(job, reply, data)
 
     def _boot(self, job: HostJob, host: Host, visit: Visit) -> JobOutcome:
         reply = visit.ask(Look(paths=()))
         boot_id = reply.boot_id
         if reply.get("settling"):  # it is back, and still completes what was installed
-            return _outcome(job, "waiting", {"boot_id": boot_id, "reason": one_line(reply.get("settling"))})
+            return outcome(job, "waiting", {"boot_id": boot_id, "reason": one_line(reply.get("settling"))})
         if not boot_id:
             raise AnswerLostError("answer-lost", "the host answered without a boot id", "ask again")
-        return _outcome(job, "rebooted" if boot_id != job.boot_id else "waiting", {"boot_id": boot_id})
+        return outcome(job, "rebooted" if boot_id != job.boot_id else "waiting", {"boot_id": boot_id})
 
     def _verify(self, job: HostJob, host: Host, visit: Visit) -> JobOutcome:
         plan, platform = self._plans(job)
@@ -228,7 +230,7 @@ class HostVisits:
         probes: tuple[Probe, ...] = health_probes(plan.health, visit.shell)
         snapshot = visit.collect(lambda session: collect_snapshot(session, "auto", self._clock, probes))
         if snapshot.failure is not None:
-            return _outcome(job, "unreachable", error=snapshot.failure)
+            return outcome(job, "unreachable", error=snapshot.failure)
         identity = self._store.save_snapshot(snapshot)
         facts = platform.read(snapshot)
         health = check_health(host, plan.health, snapshot.evidence, before or [], reach=visit.reach)
@@ -241,22 +243,22 @@ class HostVisits:
         }
         if facts.packages is None:
             reason = one_line(facts.why_unknown("packages") or snapshot.reason("packages"))
-            return _outcome(job, "failed", data, HostFailure("packages-unknown", f"not verified: {reason}"))
+            return outcome(job, "failed", data, HostFailure("packages-unknown", f"not verified: {reason}"))
         if facts.broken:
             words = one_line("; ".join(facts.broken))
-            return _outcome(job, "failed", data, HostFailure("dpkg-broken", f"broken after the install: {words}"))
+            return outcome(job, "failed", data, HostFailure("dpkg-broken", f"broken after the install: {words}"))
         bad = data["pending"] or data["health_regressed"]
-        return _outcome(job, "failed" if bad else "ok", data)
+        return outcome(job, "failed" if bad else "ok", data)
 
     def _cleanup(self, job: HostJob, host: Host, visit: Visit) -> JobOutcome:
         reply = visit.ask(Cleanup(job.attempt, self._directory(visit)))
         residue = [one_line(line) for line in reply.all("residue")]
         data = {"residue": residue, "boot_id": reply.boot_id}
         if reply.state != "clean":
-            return _refusal(job, reply, data)
+            return refusal(job, reply, data)
         if residue:
-            return _outcome(job, "failed", data, HostFailure("residue", f"left on the host: {', '.join(residue)}"))
-        return _outcome(job, "ok", data)
+            return outcome(job, "failed", data, HostFailure("residue", f"left on the host: {', '.join(residue)}"))
+        return outcome(job, "ok", data)
 
     def _plans(self, job: HostJob) -> tuple[HostPlan, Platform]:
         plan = self._plan.hosts[job.host]
@@ -268,19 +270,19 @@ class HostVisits:
         return runner_windows.staging_directory(name) if windows else runner.staging_directory(name)
 
 
-def _outcome(
+def outcome(
     job: HostJob, result: str, data: dict[str, Any] | None = None, error: HostFailure | None = None
 ) -> JobOutcome:
     return JobOutcome(job.id, job.host, job.kind, result, job.attempt, error, data or {})
 
 
-def _refusal(job: HostJob, reply: Reply, data: dict[str, Any]) -> JobOutcome:
+def refusal(job: HostJob, reply: Reply, data: dict[str, Any]) -> JobOutcome:
     word = reply.get("code")
     reason = one_line(reply.get("reason")) or f"unexpected answer {one_line(reply.state)!r}"
-    return _outcome(job, "failed", data, HostFailure(_CODES.get(word, "runner-refused"), reason, _HINTS.get(word, "")))
+    return outcome(job, "failed", data, HostFailure(_CODES.get(word, "runner-refused"), reason, HINTS.get(word, "")))
 
 
-def _holder(reply: Reply) -> str:
+def holder_of(reply: Reply) -> str:
     """Return who stands in the way: another attempt, else the controller that the host's fence names."""
     fence = reply.get("fence").split()
     return one_line(reply.get("holder") or (f"{fence[3]} (store {fence[0]})" if len(fence) > 3 else ""))
@@ -290,12 +292,13 @@ def _package_names(plan: HostPlan) -> list[str]:
     return sorted({change.package for change in plan.changes} | set(plan.removals))
 
 
-def _spaces(reply: Reply) -> list[tuple[str, str, str]]:
+def free_space(reply: Reply) -> dict[str, tuple[int, str]]:
+    """Return path -> (free bytes, mount point) of those that Look was asked for and the host could tell."""
     lines = [line.split(" ", 2) for line in reply.all("space")]
-    return [(line[0], line[1], line[2]) for line in lines if len(line) == 3 and line[1].isdigit()]
+    return {line[0]: (int(line[1]) * 1024, line[2]) for line in lines if len(line) == 3 and line[1].isdigit()}
 
 
-def _find_shortage(whole: Plan, plan: HostPlan, space: dict[str, tuple[int, str]]) -> HostFailure | None:
+def find_shortage(whole: Plan, plan: HostPlan, space: dict[str, tuple[int, str]]) -> HostFailure | None:
     """Return what is too full for the download, the unpacking or a new kernel; file systems that are unknown pass."""
     size = sum(whole.artefacts[c.sha256].size for c in plan.changes if c.sha256 in whole.artefacts)
     wanted = [(runner.BASE, size + SPOOL_BYTES), ("/", size * UNPACKED)]

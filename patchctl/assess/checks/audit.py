@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from patchctl.assess.asking.files import READ, many_files
 from patchctl.assess.asking.system import AUDIT
 from patchctl.assess.checks.contract import Answers, Args, Argument, CheckType, NotApplicable, Question, Unreadable
-from patchctl.assess.repairing import ENSURE_LINE
+from patchctl.assess.repairing import DO, ENSURE_LINE
 from patchctl.model.assessment import Item, Remediation
 from patchctl.model.text import quote_sh
 
@@ -51,7 +51,7 @@ class Audit(CheckType):
     def repair(self, args: Args) -> Remediation | None:
         script = f"{ENSURE_LINE}pc_ensure_line {OWN_FILE} {quote_sh(args['rule'])}\n"
         if args.get("loaded", True):
-            script += "augenrules --load >/dev/null\n"
+            script += f"{DO}pc_do 'augenrules --load' augenrules --load >/dev/null\n"
         return Remediation("declarative", script, (OWN_FILE,))
 
 

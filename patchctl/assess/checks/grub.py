@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from patchctl.assess.asking.files import READ, ask_files, many_files
 from patchctl.assess.checks.contract import Answers, Args, Argument, CheckType, Flaw, NotApplicable, Question
 from patchctl.assess.reading.keyvalue import read_values
-from patchctl.assess.repairing import SET_KEY
+from patchctl.assess.repairing import DO, SET_KEY
 from patchctl.model.assessment import Item, Remediation
 from patchctl.model.text import quote_sh
 
@@ -68,14 +68,15 @@ class Grub(CheckType):
         if "parameter" not in args or args.get("present") is False:
             return None
         parameter = quote_sh(args["parameter"])
-        script = f"""{SET_KEY}
+        script = f"""{SET_KEY}{DO}
 p={parameter}; export p
-grep -q '^GRUB_CMDLINE_LINUX=' {DEFAULT} || echo 'GRUB_CMDLINE_LINUX=""' >>{DEFAULT}
+{{ cat {DEFAULT}; grep -q '^GRUB_CMDLINE_LINUX=' {DEFAULT} || echo 'GRUB_CMDLINE_LINUX=""'; }} |
 awk '/^GRUB_CMDLINE_LINUX=/ {{ p = ENVIRON["p"]; v = $0; sub(/^[^=]*=/, "", v); gsub(/["\\047]/, "", v)
   if (index(" " v " ", " " p " ") == 0) v = v (v == "" ? "" : " ") p
-  print "GRUB_CMDLINE_LINUX=\\"" v "\\""; next }} {{ print }}' {DEFAULT} | pc_put {DEFAULT}
-if command -v update-grub >/dev/null; then update-grub; elif command -v grub2-mkconfig >/dev/null; then
-  grub2-mkconfig -o /boot/grub2/grub.cfg; fi
+  print "GRUB_CMDLINE_LINUX=\\"" v "\\""; next }} {{ print }}' | pc_put {DEFAULT}
+if pc_has update-grub; then pc_do update-grub update-grub
+elif pc_has grub2-mkconfig; then
+  pc_do 'grub2-mkconfig -o /boot/grub2/grub.cfg' grub2-mkconfig -o /boot/grub2/grub.cfg; fi
 """
         return Remediation("declarative", script, (DEFAULT,), reboot=True)
 

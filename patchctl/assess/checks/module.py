@@ -9,7 +9,7 @@ from patchctl.assess.asking.files import READ, many_files
 from patchctl.assess.asking.frames import END, PRELUDE
 from patchctl.assess.checks.contract import Answers, Args, Argument, Batch, CheckType, Flaw, Question
 from patchctl.assess.reading.modprobe import FILES, read_rules
-from patchctl.assess.repairing import ENSURE_LINE
+from patchctl.assess.repairing import DO, ENSURE_LINE
 from patchctl.model.assessment import Item, Remediation
 from patchctl.model.text import quote_sh
 
@@ -83,7 +83,8 @@ class Module(CheckType):
             parts += [f"pc_ensure_line {OWN_FILE} {quote_sh(line)}\n"
                       for line in (f"install {name} /bin/false", f"blacklist {name}")]
         if "loaded" in args:
-            parts.append(f"if grep -q '^{name} ' /proc/modules; then modprobe -r {name}; fi\n")
+            parts.append(DO)
+            parts.append(f"if grep -q '^{name} ' /proc/modules; then pc_do 'modprobe {name}' modprobe -r {name}; fi\n")
         return Remediation("declarative", "".join(parts), (OWN_FILE,), f"the module {name} is not to be had any more")
 
 

@@ -56,18 +56,18 @@ class Mount(CheckType):
             return None
         path, options = args["path"], ",".join(args["options"])
         script = f"""{PUT}
-touch {TABLE}
 p={quote_sh(path)} o={quote_sh(options)}
 export p o
-awk '
+table() {{ if [ -e {TABLE} ]; then cat {TABLE}; fi; }}
+new=$(table | awk '
   BEGIN {{ p = ENVIRON["p"]; n = split(ENVIRON["o"], want, ",") }}
   $0 !~ /^[ \\t]*#/ && $2 == p {{ found = 1
     for (i = 1; i <= n; i++) if (index("," $4 ",", "," want[i] ",") == 0) $4 = $4 "," want[i] }}
   {{ print }}
-  END {{ if (!found) exit 3 }}' {TABLE} >/run/patchctl-fstab.$$ || {{
+  END {{ if (!found) exit 3 }}') || new=$(table
   awk -v p="$p" '$2 == p {{ s = $1 " " $2 " " $3 }} END {{ print s }}' {NOW} | while read -r dev where kind; do
-    printf '%s %s %s defaults,%s 0 0\\n' "$dev" "$where" "$kind" "$o" >>/run/patchctl-fstab.$$; done; }}
-pc_put {TABLE} </run/patchctl-fstab.$$; rm -f /run/patchctl-fstab.$$
+    printf '%s %s %s defaults,%s 0 0\\n' "$dev" "$where" "$kind" "$o"; done)
+printf '%s\\n' "$new" | pc_put {TABLE}
 mount -o "remount,$o" "$p"
 """
         return Remediation("declarative", script, (TABLE,), f"remounts {path}")

@@ -16,6 +16,7 @@ from patchctl.assess.checks.contract import (
     Question,
     Unreadable,
 )
+from patchctl.assess.repairing import PACKAGE
 from patchctl.model.assessment import Item, Remediation
 from patchctl.model.text import quote_sh
 from patchctl.model.versions.deb import compare as compare_deb
@@ -91,17 +92,10 @@ class Package(CheckType):
     def repair(self, args: Args) -> Remediation | None:
         name = quote_sh(args["name"])
         if args.get("state") == "absent":
-            script = (
-                f"if command -v apt-get >/dev/null; then DEBIAN_FRONTEND=noninteractive apt-get -qy purge {name}\n"
-                f"elif command -v dnf >/dev/null; then dnf -qy remove {name}\nelse yum -qy remove {name}; fi\n"
-            )
-            return Remediation("declarative", script, disruption=f"removes {args['name']} and what needs it")
-        script = (
-            "if command -v apt-get >/dev/null; then\n"
-            f"  DEBIAN_FRONTEND=noninteractive apt-get -qy install --no-install-recommends {name}\n"
-            f"elif command -v dnf >/dev/null; then dnf -qy install {name}\nelse yum -qy install {name}; fi\n"
-        )
-        return Remediation("declarative", script, disruption=f"installs {args['name']} and what it needs")
+            return Remediation("declarative", f"{PACKAGE}pc_package purge {name}\n",
+                               disruption=f"removes {args['name']} and what needs it")
+        return Remediation("declarative", f"{PACKAGE}pc_package install {name}\n",
+                           disruption=f"installs {args['name']} and what it needs")
 
 
 CHECK = Package()

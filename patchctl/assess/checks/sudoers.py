@@ -76,10 +76,10 @@ class Sudoers(CheckType):
         else:
             return None
         script = f"""{PUT}
-{{ if [ -e {OWN_FILE} ]; then grep -vE '^Defaults !?{name}(=|$)' {OWN_FILE} || true; fi
-  printf '%s\\n' {quote_sh(line)}; }} >/run/patchctl-sudoers.$$
-visudo -cqf /run/patchctl-sudoers.$$
-pc_put {OWN_FILE} </run/patchctl-sudoers.$$; rm -f /run/patchctl-sudoers.$$; chmod 0440 {OWN_FILE}
+new=$(if [ -e {OWN_FILE} ]; then grep -vE '^Defaults !?{name}(=|$)' {OWN_FILE} || true; fi
+  printf '%s\\n' {quote_sh(line)})
+printf '%s\\n' "$new" | visudo -cqf -
+printf '%s\\n' "$new" | pc_put {OWN_FILE}; chmod 0440 {OWN_FILE}
 grep -qE '^[#@]includedir[[:space:]]+/etc/sudoers.d' {MAIN} ||
   {{ cat {MAIN}; echo '@includedir /etc/sudoers.d'; }} | pc_put {MAIN}
 visudo -cq

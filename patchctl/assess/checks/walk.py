@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 from patchctl.assess.asking.frames import END, PRELUDE
 from patchctl.assess.checks.contract import Answers, Args, Argument, Batch, CheckType, Question, Unreadable
+from patchctl.assess.repairing import CHMOD_FOUND
 from patchctl.model.assessment import Item, Remediation
 from patchctl.model.text import quote_sh
 
@@ -75,9 +76,10 @@ class Walk(CheckType):
             return None
         skip = " ".join(f"! -path {quote_sh(glob)}" for glob in args.get("allow", ()))
         return Remediation("declarative", (
+            CHMOD_FOUND +
             "awk '$3 ~ /^(ext[234]|xfs|btrfs|zfs|jfs|f2fs|overlay|tmpfs|ramfs)$/ && $2 !~ /^\\/(proc|sys|dev)(\\/|$)/ "
             "&& !seen[$2]++ { print $2 }' /proc/self/mounts | while read -r m; do\n"
-            f"  find \"$m\" -xdev {KINDS[args['find']]} {skip} -exec chmod {change} {{}} + || true\ndone\n"))
+            f"  pc_chmod_found {change} \"$m\" -xdev {KINDS[args['find']]} {skip}\ndone\n"))
 
 
 CHECK = Walk()
