@@ -11,6 +11,7 @@ from pathlib import Path
 from bench import peers, simple_checks
 from bench.fleet import FEW, Fleet, Row
 from bench.measure import Cost, MeasureError, measure, side_by_side
+from tests.lab.programs import say
 
 HOSTS = 20
 
@@ -76,7 +77,8 @@ class Checked:
         lab = self.fleet.lab
         hosts = ",".join(f"{backend}://ops@{host.address}:{host.port}" for host in self.hosts[:count])
         config = self._write("ssh_config", f"Host *\n  UserKnownHostsFile {lab.known_hosts}\n  User ops\n"
-                                           f"  StrictHostKeyChecking yes\n  LogLevel ERROR\n")
+                                           f"  StrictHostKeyChecking yes\n  LogLevel ERROR\n"
+                                           f"  ControlPath {self.folder}/ssh-%C\n")  # one connection for all checks
         words = [peers.environment("testinfra") / "pytest", "-q", "--tb=no", "-p", "no:cacheprovider", "--sudo",
                  f"--hosts={hosts}", f"--ssh-identity-file={lab.key}", f"--ssh-config={config}", self.infra]
         cost = measure(words, cwd=self.folder, timeout=3600, good=(1,))
@@ -100,10 +102,16 @@ def compare_checks(fleet: Fleet, rounds: int) -> list[Row]:
         f"{peers.version('testinfra')}, ssh": lambda n: checked.testinfra("ssh", n),
     }
     checked.ours(FEW)  # compiles the baseline once, as the first night does
-    runs: dict[str, Callable[[], Cost]] = {}
-    for name, tool in tools.items():
-        runs[name] = lambda tool=tool: tool(count)  # type: ignore[misc]
-        runs[f"{name}, few"] = lambda tool=tool: tool(FEW)  # type: ignore[misc]
+
+    def told(name: str, hosts: int) -> Callable[[], Cost]:
+        def run() -> Cost:
+            cost = tools[name](hosts)
+            say(f"bench: {name}, {hosts} hosts: {cost.cpu:.2f} s of CPU, {cost.wall:.1f} s")
+            return cost
+
+        return run
+
+    runs = {name: told(name, count) for name in tools} | {f"{name}, few": told(name, FEW) for name in tools}
     costs = side_by_side(rounds, runs)
     shared = {name: costs[name].cpu / count * 1000 for name in tools}
     further = {name: (costs[name].cpu - costs[f"{name}, few"].cpu) / (count - FEW) * 1000 for name in tools}

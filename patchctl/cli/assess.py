@@ -106,13 +106,15 @@ def command(
         known = known_before(store.assessments, names) if fail_on == "new" else (set(), set())
         observer = make_observer(quiet, verbose)
         result = _replay(order, store, recorded, observer) if recorded else _visit(order, settings, store, observer)
-    code = exit_code(result, fail_on, known)
-    if not quiet or code:
-        _warn(result)
-        if output in CI_FORMATS:
-            _emit_report(result, baselines, output)
-        else:
-            emit(describe_result(result, fleet, output), output)
+        code = exit_code(result, fail_on, known)
+        if not quiet or code:
+            _warn(result)
+            if output in CI_FORMATS:
+                _emit_report(result, baselines, output)
+            else:
+                emit(describe_result(result, fleet, output), output)
+        if not recorded:  # only now: what a full disk or a kill kept from being told is told the next time
+            store.assessments.mark_told(result.run.run)
     return code
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 import traceback
@@ -35,6 +36,10 @@ def report_failure(error: BaseException) -> int:
         return error.exit_code
     if isinstance(error, BrokenPipeError):
         return 0
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EIO):
+        print(f"patchctl: the output could not be written: {error.strerror}", file=sys.stderr)
+        print("  hint: free space where it goes, then ask again; what was done is recorded", file=sys.stderr)
+        return 1
     print(f"patchctl: internal error: {type(error).__name__}: {strip_control(str(error))}", file=sys.stderr)
     if os.environ.get("PATCHCTL_TRACEBACK"):
         traceback.print_exception(error)

@@ -19,6 +19,8 @@ from patchctl.store import schema
 from patchctl.store.engine import Database
 from patchctl.store.snapshots import insert_or_ignore, iterate_snapshots, read_snapshots
 
+LIVE, BEGUN, SNAPSHOTS = "live", "begun", "snapshots"
+"""Where a run's findings come from. BEGUN: from hosts, and whoever asked was not told yet what it came to."""
 _CHUNK = 400
 """Parameters in one IN (...)."""
 
@@ -41,7 +43,7 @@ class AssessmentRun:
     at: float
     actor: str
     origin: str
-    """live | snapshots"""
+    """live | begun | snapshots"""
     baselines: tuple[AssessedBaseline, ...]
 
 
@@ -71,12 +73,18 @@ class Assessments:
         self._clean = clean
 
     def save_run(self, run: AssessmentRun) -> None:
-        """Record that a run began."""
+        """Record that a run began (with the origin BEGUN), or what it was made from."""
         row = {
             "run": run.run, "at": run.at, "actor": run.actor, "origin": run.origin,
             "baselines": msgspec.json.encode(run.baselines).decode(),
         }  # fmt: skip
         self._database.write(lambda c: c.execute(sa.insert(schema.assessment_runs), row))
+
+    def mark_told(self, run: str) -> None:
+        """Record that what a run came to has reached whoever asked for it."""
+        table = schema.assessment_runs
+        query = sa.update(table).where(table.c.run == run, table.c.origin == BEGUN).values(origin=LIVE)
+        self._database.write(lambda c: c.execute(query))
 
     def save(self, assessed: Sequence[tuple[Assessment, Sequence[Finding]]]) -> None:
         """Store what some hosts came to, with one commit. Equal findings of many hosts or nights are stored once."""
@@ -119,14 +127,17 @@ class Assessments:
             return [_assessment(row) for row in connection.execute(query)]
 
     def latest(
-        self, baseline: str, *, before: float | None = None, reached: bool = True
+        self, baseline: str, *, before: float | None = None, reached: bool = True, told: bool = False
     ) -> dict[str, Assessment]:
         """Return each host's latest assessment by a baseline, those of hosts not reached left out if `reached`.
 
-        `before`: only those strictly before this Unix time.
+        `before`: only those strictly before this Unix time. `told`: only those of runs that ended, and whose outcome
+        somebody was told.
         """
-        table = schema.assessments
+        table, runs = schema.assessments, schema.assessment_runs
         meant = [table.c.baseline == baseline]
+        if told:
+            meant.append(table.c.run.not_in(sa.select(runs.c.run).where(runs.c.origin == BEGUN)))
         if reached:
             meant.append(table.c.findings != "")
         if before is not None:

@@ -121,7 +121,7 @@ assessment_runs = Table(
     Column("run", Text, primary_key=True),
     Column("at", Float, nullable=False),
     Column("actor", Text, nullable=False),
-    Column("origin", Text, nullable=False),  # live | snapshots
+    Column("origin", Text, nullable=False),  # live | begun | snapshots: assessments.py
     Column("baselines", Text, nullable=False),  # JSON of assessments.AssessedBaseline
 )
 

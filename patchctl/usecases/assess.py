@@ -22,7 +22,7 @@ from patchctl.model.evidence import Evidence, Probe, Snapshot
 from patchctl.model.hosts import Host
 from patchctl.model.ports import Clock, Observer
 from patchctl.model.text import one_line
-from patchctl.store.assessments import AssessedBaseline, Assessment, AssessmentRun, Assessments
+from patchctl.store.assessments import BEGUN, SNAPSHOTS, AssessedBaseline, Assessment, AssessmentRun, Assessments
 from patchctl.store.database import Store
 from patchctl.usecases.access import Fleet
 from patchctl.usecases.scan import BATCH, Opener, ask, collect_probes, scan_probes, shell_of
@@ -206,7 +206,10 @@ class AssessmentOrder:
 def assess_hosts(
     order: AssessmentOrder, connections: Opener, *, forks: int, clock: Clock, observer: Observer, store: Store | None
 ) -> AssessmentResult:
-    """Visit the hosts, judge what they answer, store both. Failures are results, never exceptions."""
+    """Visit the hosts, judge what they answer, store both. Failures are results, never exceptions.
+
+    The run counts as told only once the caller says so (Assessments.mark_told).
+    """
     probes = {
         shell: assessment_probes(shell, order.baselines) for shell in {shell_of(host) for host in order.fleet.hosts}
     }
@@ -225,7 +228,7 @@ def assess_hosts(
 
     observer.started("assess", len(order.fleet.hosts))
     try:
-        return _run(order, visits(), "live", clock.now(), store, observer)
+        return _run(order, visits(), BEGUN, clock.now(), store, observer)
     finally:
         observer.ended()
 
@@ -239,7 +242,7 @@ def assess_recorded(
     given = (
         (host, recorded.get(host.name) or Snapshot(host.name, 0.0, failure=missing)) for host in order.fleet.hosts
     )
-    return _run(order, given, "snapshots", now, None, observer)
+    return _run(order, given, SNAPSHOTS, now, None, observer)
 
 
 def _run(
@@ -318,13 +321,16 @@ def bad_findings(findings: Iterable[Finding]) -> set[Key]:
 
 
 def known_before(assessments: Assessments, baselines: Iterable[str]) -> tuple[set[Key], set[str]]:
-    """Return the bad findings of the last time each host was reached, and the hosts that were away the last time."""
+    """Return the bad findings of the last time each host was reached, and the hosts that were away the last time.
+
+    Runs that were killed, or could not write what they found, do not count: nobody was told of their findings.
+    """
     bad: set[Key] = set()
     away: set[str] = set()
     for name in baselines:
-        for _, findings in assessments.findings(list(assessments.latest(name).values())):
+        for _, findings in assessments.findings(list(assessments.latest(name, told=True).values())):
             bad |= bad_findings(findings)
-        last = assessments.latest(name, reached=False).values()
+        last = assessments.latest(name, reached=False, told=True).values()
         away |= {row.host for row in last if row.status not in REACHED}
     return bad, away
 
