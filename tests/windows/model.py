@@ -135,7 +135,8 @@ class WindowsHost:
         if name.startswith("health."):
             return "active", 0
         if name.startswith(f"{PREFIX}.windows-"):
-            return answer_checks(self.disk, self.checks, name, command), 0
+            system = {"windows-system": {"all": "ID=windows\nVERSION_ID=10.0.20348.2031"}}
+            return answer_checks(self.disk, {**system, **self.checks}, name, command), 0
         known: dict[str, Callable[[], str]] = {
             "windows.clock": lambda: str(int(time.time())), "windows.os": lambda: OS_KEY,
             "windows.updates": self._search, "windows.reboot": self._pending_reboot, "windows.programs": self.programs,

@@ -113,12 +113,12 @@ def windows_fleet(folder: Path, count: int, *, slot: int = 61, prefix: str = "wi
             model = WindowsHost(disk)
             model.install_msi(products[OLD])
             (peer,) = start(1, disk=disk)
-            peer.powershell(functools.partial(_answer, model))
+            peer.powershell(functools.partial(answer, model))
             hosts.append(FleetHost(f"{prefix}{number}", peer, model, tls=number % 2 == 1))
         yield WindowsFleet(folder, hosts, products[NEW], url)
 
 
-def _answer(model: WindowsHost, script: str, data: bytes) -> Answer | None:
+def answer(model: WindowsHost, script: str, data: bytes) -> Answer | None:
     found = model.answer(script, data)
     return None if found is None else Answer(found[0], rc=found[1])
 
