@@ -14,6 +14,7 @@ from pathlib import Path
 from bench.assess_20 import compare_checks
 from bench.fleet import Fleet, Row, compare_peers, compare_scan
 from bench.measure import MeasureError, measure, side_by_side
+from bench.winrm_200 import compare_winrm
 from tests.lab import Lab, LabError, why_not
 from tests.lab.programs import say
 
@@ -74,7 +75,7 @@ def show(title: str, rows: Sequence[Row]) -> None:
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
-    every = ("start", "inventory", "plan", "assess", "scap", "scan", "peers", "checks")
+    every = ("start", "inventory", "plan", "assess", "scap", "winrm", "scan", "peers", "checks")
     parser.add_argument("only", nargs="*", metavar="WHAT", help=f"some of: {', '.join(every)}; default all")
     parser.add_argument("--hosts", type=int, default=50)
     parser.add_argument("--rounds", type=int, default=3, help="runs of each, in turn; medians are shown")
@@ -92,6 +93,8 @@ def main() -> int:
                 results[name] = script(f"{name}_{count}")
         if "scap" in wanted:
             results["scap"] = scap()
+        if "winrm" in wanted:
+            results["winrm"] = compare_winrm(args.rounds)
         if on_hosts := [name for name in ("scan", "peers", "checks") if name in wanted]:
             results |= fleet_rows(args.hosts, args.rounds, on_hosts)
     except (MeasureError, LabError) as error:
@@ -99,6 +102,7 @@ def main() -> int:
         return 1
     titles = {"start": "Start", "inventory": "5,000 hosts: inventory", "plan": "5,000 hosts: plan",
               "assess": "1,000 recorded hosts by 250 rules",
+              "winrm": "Scan of 200 simulated WinRM hosts",
               "scap": "SCAP: our probes and oscap on a host",
               "scan": f"Scan of {args.hosts} lab hosts", "peers": f"Pending updates of {args.hosts} lab hosts",
               "checks": "25 simple checks on 20 lab hosts"}
