@@ -137,7 +137,12 @@ class WinrmSession:
 
     def _new_client(self) -> Client:
         place = self._place
-        return Client(place, self._context.secrets(place.password) if place.password is not None else "", self._pin)
+        password = self._context.secrets(place.password) if place.password is not None else ""
+        if place.client == "psrp":
+            from patchctl.connect.winrm_psrp import PsrpClient
+
+            return PsrpClient(place, password, self._pin)
+        return Client(place, password, self._pin)
 
     def _forget(self, identity: str) -> None:
         """Let the service drop an ended command. When that fails the shell is replaced: the result stands."""

@@ -19,15 +19,18 @@ from patchctl.connect.winrm_settings import Place
 from patchctl.model.errors import HostError
 
 _SHELL = "http://schemas.microsoft.com/wbem/wsman/1/windows/shell/cmd"
-_LONGEST_WAIT = 20
+LONGEST_WAIT = 20
 """Seconds one Receive may wait at the service: proxies and firewalls drop what is silent for longer."""
-_IDLE = "PT1800S"
-"""The service itself ends a shell that nobody asks for so long: what is left when this machine dies."""
+IDLE = 1800
+"""Seconds after which the service itself ends a shell that nobody asks for: what is left when this machine dies."""
 T = TypeVar("T")
 
 
 class Client:
     """One connection with its login. For one thread."""
+
+    resource = _SHELL
+    """The kind of shell that is made."""
 
     def __init__(self, place: Place, password: str, pin: str) -> None:
         self._place = place
@@ -53,7 +56,7 @@ class Client:
         request["env:Envelope"]["env:Header"]["w:OptionSet"] = {"w:Option": [
             {"@Name": "WINRS_NOPROFILE", "#text": "TRUE"}, {"@Name": "WINRS_CODEPAGE", "#text": "65001"}]}
         request["env:Envelope"]["env:Body"] = {"rsp:Shell": {
-            "@ShellId": shell, "rsp:IdleTimeOut": _IDLE, "rsp:InputStreams": "stdin",
+            "@ShellId": shell, "rsp:IdleTimeOut": f"PT{IDLE}S", "rsp:InputStreams": "stdin",
             "rsp:OutputStreams": "stdout stderr"}}  # fmt: skip
 
         def act() -> str:
@@ -72,7 +75,7 @@ class Client:
 
     def receive(self, shell: str, command: str, seconds: float) -> tuple[bytes, bytes, int | None] | None:
         """Return (stdout, stderr, exit code once it has ended), or None when nothing came for a while."""
-        wait = max(1, min(_LONGEST_WAIT, int(seconds)))
+        wait = max(1, min(LONGEST_WAIT, int(seconds)))
         self._protocol.operation_timeout_sec = wait
         self._protocol.transport.read_timeout_sec = wait + 10
 
@@ -92,7 +95,7 @@ class Client:
     def delete(self, shell: str, seconds: float) -> None:
         """Delete a shell; one that is gone already is deleted."""
         request = {"env:Envelope": self._protocol.build_wsman_header(
-            "http://schemas.xmlsoap.org/ws/2004/09/transfer/Delete", _SHELL, shell_id=shell)}  # fmt: skip
+            "http://schemas.xmlsoap.org/ws/2004/09/transfer/Delete", self.resource, shell_id=shell)}  # fmt: skip
         request["env:Envelope"].setdefault("env:Body", {})
 
         def act() -> None:

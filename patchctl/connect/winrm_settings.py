@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from patchctl.model.errors import UsageError
-from patchctl.model.hosts import WINRM_AUTHS, WINRM_SCHEMES, Host, SecretRef, Timeouts
+from patchctl.model.hosts import WINRM_AUTHS, WINRM_CLIENTS, WINRM_SCHEMES, Host, SecretRef, Timeouts
 
 _TLS_ONLY = ("basic", "certificate")
 _PACKAGES = {"kerberos": "kerberos", "credssp": "requests_credssp"}
@@ -32,6 +32,8 @@ class Place:
     """File of the authorities that may sign the server's certificate, "" = the system's."""
     kerberos_host: str
     """The name after HTTP/ in the service's principal, "" = the address."""
+    client: str
+    """winrs: the command shell; psrp: a PowerShell runspace."""
     delegation: bool
     """Whether the host gets a ticket to act as the user elsewhere."""
     timeouts: Timeouts
@@ -86,6 +88,10 @@ def place_of(host: Host) -> Place:
     if auth not in ("certificate", "kerberos") and not (connection.user and connection.password):
         raise UsageError("winrm-login", f"{host.name}: {auth} needs user: and password:",
                          "set both in the inventory, or another login by winrm: {auth: ...}")
+    client = options.get("client") or WINRM_CLIENTS[0]
+    if client not in WINRM_CLIENTS:
+        raise UsageError("winrm-client", f"{host.name}: {client!r} is no way to PowerShell over WinRM",
+                         f"one of: {', '.join(WINRM_CLIENTS)}")
     delegation = options.get("delegation", "").lower() == "true"
     if delegation and auth != "kerberos":
         raise UsageError("winrm-delegation", f"{host.name}: only Kerberos hands a ticket on, and the login is {auth}",
@@ -93,7 +99,7 @@ def place_of(host: Host) -> Place:
     return Place(
         host.name, connection.address or host.name, port, scheme == "https", auth, connection.user,
         connection.password, _path(certificate), _path(key), _path(options.get("ca", "")),
-        options.get("kerberos_host", ""), delegation, connection.timeouts)
+        options.get("kerberos_host", ""), client, delegation, connection.timeouts)
 
 
 def check_means(place: Place) -> None:

@@ -31,7 +31,7 @@ from patchctl.documents.fields import (
     read_whole,
 )
 from patchctl.documents.health import HealthEntry
-from patchctl.model.hosts import WINRM_AUTHS, WINRM_SCHEMES
+from patchctl.model.hosts import WINRM_AUTHS, WINRM_CLIENTS, WINRM_SCHEMES
 
 TRANSPORTS = ("ssh", "openssh", "winrm", "local", "fake")
 BECOME_METHODS = ("none", "sudo", "su", "doas")
@@ -101,6 +101,8 @@ class WinrmSection(Strict):
     ca: Text | None = Field(default=None, description="PEM file with whom to trust; left out: the system's authorities")
     certificate: Text | None = Field(default=None, description="PEM file to log in with")
     key: Text | None = Field(default=None, description="PEM file with the certificate's key")
+    client: Annotated[str, one_of(*WINRM_CLIENTS)] | None = Field(
+        default=None, description="winrs: the command shell (left out); psrp: a PowerShell runspace")
     kerberos_host: Text | None = Field(default=None, description="name of the host in its realm; left out: the address")
     delegation: bool | None = Field(default=None, description="hand the host a ticket to act as the user elsewhere")
 

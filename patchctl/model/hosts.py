@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 WINRM_SCHEMES = ("http", "https")
+WINRM_CLIENTS = ("winrs", "psrp")
 WINRM_AUTHS = ("ntlm", "basic", "credssp", "kerberos", "certificate")
 
 
@@ -67,7 +68,7 @@ class Connection:
     options: Mapping[str, str] = field(default_factory=dict)
     """Further ssh options in ssh_config's names and lower case (from `ssh_options:` or ansible_ssh_common_args)."""
     winrm: Mapping[str, str] = field(default_factory=dict)
-    """For transport winrm: scheme, auth, ca, certificate, key, kerberos_host, delegation, as far as they are set."""
+    """For transport winrm: scheme, auth, client, ca, certificate, key, kerberos_host, delegation, if set."""
 
 
 @dataclass(frozen=True, slots=True)

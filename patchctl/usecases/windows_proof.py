@@ -20,6 +20,7 @@ from patchctl.assess.content.sca.windows import make_batches
 from patchctl.collect import runner_windows, runner_windows_text
 from patchctl.collect.powershell import compile_powershell
 from patchctl.collect.runner import Cleanup, Controller, Look, Poll, Reboot, Request, Start, Takeover
+from patchctl.connect.winrm_psrp import PIPELINE
 from patchctl.connect.winrm_script import bootstrap
 from patchctl.deliver import send_windows
 from patchctl.model.facts import Artefact
@@ -99,6 +100,7 @@ def parts() -> Mapping[str, str]:
     found = {
         "transport.bootstrap": "".join(
             bootstrap(NONCE, need_elevation=need, data=data) for need in (False, True) for data in (False, True)),
+        "transport.psrp": PIPELINE,
         "collect.frame": compile_powershell((), NONCE),
         "runner.program": runner_windows_text.RUN,
         "resolve": packages.echo_text([Change("proof", "", "0", "1")]),

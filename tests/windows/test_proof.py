@@ -46,6 +46,10 @@ def test_the_driver_reads_no_variable_that_nothing_sets() -> None:
     assert unset_variables(text.replace("$managed = Test-Path", "$other = Test-Path")) == {"managed", *own}
 
 
+def test_the_pipeline_of_psrp_reads_no_variable_that_nothing_sets() -> None:
+    assert unset_variables(wp.parts()["transport.psrp"]) == set()
+
+
 @pytest.mark.parametrize("name", [n for n in wp.parts() if not n.startswith("payload.") and n != "runner.program"])
 def test_the_grammar_takes_every_part_by_itself(name: str) -> None:
     assert list(errors(wp.parts()[name])) == []

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import base64
+import importlib
 import threading
 import uuid
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import cache
+from typing import Any
 from xml.sax.saxutils import escape
 
 from tests.winrm import wsman
@@ -74,6 +77,15 @@ class Shell:
     commands: dict[str, Running] = field(default_factory=dict)
 
 
+POWERSHELL = "http://schemas.microsoft.com/powershell/"
+
+
+@cache
+def psrp() -> Any:
+    """Return the module for runspace pools, which builds on this one."""
+    return importlib.import_module("tests.winrm.psrp")
+
+
 Cmd = Callable[[Running, Shell], None]
 """Starts a command line; it calls emit and finish when it comes to that. Wine, or a stand-in."""
 
@@ -93,7 +105,7 @@ class WindowsHost:
 
     def handle(self, request: Request, user: str) -> bytes:
         """Return the body of the answer. Raise FaultError."""
-        if not request.resource.startswith(SHELL):
+        if not request.resource.startswith((SHELL, POWERSHELL)):
             raise FaultError(
                 "a:DestinationUnreachable", 2150858752,
                 "The WS-Management service cannot process the request. The resource URI is missing or it has an "
@@ -105,6 +117,9 @@ class WindowsHost:
                 shell = self.shells.get(request.shell)
             if shell is None:
                 raise wsman.shell_missing(request.shell)
+            if isinstance(shell, psrp().PoolShell) and request.action != "Delete":
+                body = psrp().answer(self, shell, request)
+                return wsman.envelope(f"{SHELL}{request.action}Response", request.message, body)
             act = {"Delete": self._delete, "Command": self._command, "Receive": self._receive, "Send": self._send,
                    "Signal": self._signal}[request.action]
             body = act(shell, request)
@@ -128,10 +143,13 @@ class WindowsHost:
                 raise wsman.too_many_shells(self.max_shells)
             identity = (element.get("ShellId") or str(uuid.uuid4())).upper()
             environment = {e.get("Name") or "": e.text or "" for e in element.iter(f"{{{NS['rsp']}}}Variable")}
-            self.shells[identity] = Shell(
+            kind = psrp().PoolShell if request.resource.startswith(POWERSHELL) else Shell
+            shell = self.shells[identity] = kind(
                 identity, user, int(request.options.get("WINRS_CODEPAGE", "437")), environment,
                 element.findtext("rsp:IdleTimeOut", "", NS))
             self.opened += 1
+        if isinstance(shell, psrp().PoolShell):
+            psrp().begin(self, shell, request)
         return (
             f"<x:ResourceCreated><a:Address>http://peer/wsman</a:Address><a:ReferenceParameters><w:ResourceURI>{CMD}"
             f'</w:ResourceURI><w:SelectorSet><w:Selector Name="ShellId">{identity}</w:Selector></w:SelectorSet>'
@@ -172,6 +190,15 @@ class WindowsHost:
     def note(self, what: str) -> None:
         with self._lock:
             self.executions[what] += 1
+
+    def run_line(self, command: Running, shell: Shell) -> None:
+        """Start a command line that is not PowerShell."""
+        self.note(command.line)
+        self._run_cmd(command, shell)
+
+    def run_script(self, command: Running, script: Script) -> None:
+        """Run a script once all of it has come."""
+        self._powershell(command, script)
 
     def _powershell(self, command: Running, script: Script) -> None:
         complete = script.complete(command)

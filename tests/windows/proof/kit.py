@@ -6,6 +6,7 @@ that mark, and the driver leaves them out unless it is told otherwise.
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import io
 import json
@@ -21,9 +22,11 @@ import yaml
 from patchctl.assess.checks.registry import all_checks
 from patchctl.collect.powershell import compile_powershell
 from patchctl.collect.runner import Cleanup, Look, Poll, Start, Takeover
-from patchctl.connect.winrm_script import bootstrap
+from patchctl.connect.winrm_psrp import PIPELINE
+from patchctl.connect.winrm_script import bootstrap, command_line, input_lines
 from patchctl.model.evidence import Probe
 from patchctl.model.facts import Artefact
+from patchctl.model.text import quote_powershell
 from patchctl.platforms.windows import PLATFORM
 from patchctl.usecases import windows_proof as wp
 
@@ -83,6 +86,7 @@ def _reading() -> Iterator[Step]:
                      never=["patchctl: "] if search else [])
     whole = compile_powershell(PLATFORM.probes("never"), wp.NONCE)
     yield Step("scan", whole, ("collect.frame",), (f"{wp.NONCE}#END {len(PLATFORM.probes('never'))} .",))
+    yield _psrp()
     yield _runner("look", Look(), "seen")
     yield Step("resolve", parts["resolve"], ("resolve",), ("@@ changes", "@@ end"))
     yield _probe("fingerprint", parts["fingerprint"], ["fingerprint"], must=[])
@@ -94,6 +98,15 @@ def _reading() -> Iterator[Step]:
         yield _probe(f"check.{name}", text, [f"check.{name}"], must=["@@ ", "@."], never=["@!"])
     for name in wp.SCA_KINDS:
         yield _probe(f"sca.{name}", parts[f"sca.{name}"], [f"sca.{name}"])
+
+
+def _psrp() -> Step:
+    """Return the step that starts the pipeline of `client: psrp`, on the machine itself, with a small script."""
+    line = command_line(bootstrap(wp.NONCE, need_elevation=False, data=False))
+    lines = "".join(part.decode() for part in input_lines("[Console]::Out.Write('through'); exit 7", ()))
+    said = base64.b64encode(b"through").decode()
+    text = f"{quote_powershell(lines)} | & {{{PIPELINE}}} {quote_powershell(line)}\n"
+    return Step("psrp", text, ("transport.psrp",), (f"o{said}", "x7"))
 
 
 def baseline_questions() -> dict[str, list[Any]]:
