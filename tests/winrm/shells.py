@@ -117,7 +117,7 @@ class WindowsHost:
                 shell = self.shells.get(request.shell)
             if shell is None:
                 raise wsman.shell_missing(request.shell)
-            if isinstance(shell, psrp().PoolShell) and request.action != "Delete":
+            if request.resource.startswith(POWERSHELL) and request.action != "Delete":
                 body = psrp().answer(self, shell, request)
                 return wsman.envelope(f"{SHELL}{request.action}Response", request.message, body)
             act = {"Delete": self._delete, "Command": self._command, "Receive": self._receive, "Send": self._send,
@@ -143,12 +143,13 @@ class WindowsHost:
                 raise wsman.too_many_shells(self.max_shells)
             identity = (element.get("ShellId") or str(uuid.uuid4())).upper()
             environment = {e.get("Name") or "": e.text or "" for e in element.iter(f"{{{NS['rsp']}}}Variable")}
-            kind = psrp().PoolShell if request.resource.startswith(POWERSHELL) else Shell
+            pool = request.resource.startswith(POWERSHELL)
+            kind = psrp().PoolShell if pool else Shell
             shell = self.shells[identity] = kind(
                 identity, user, int(request.options.get("WINRS_CODEPAGE", "437")), environment,
                 element.findtext("rsp:IdleTimeOut", "", NS))
             self.opened += 1
-        if isinstance(shell, psrp().PoolShell):
+        if pool:
             psrp().begin(self, shell, request)
         return (
             f"<x:ResourceCreated><a:Address>http://peer/wsman</a:Address><a:ReferenceParameters><w:ResourceURI>{CMD}"
