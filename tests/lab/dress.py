@@ -78,6 +78,10 @@ class Dress:
     """A later release of Debian that has those packages; with what they need they come into the layer from there."""
     machine: Mapping[str, str] = field(default_factory=dict)
     """What building it takes on this machine: Debian package -> program."""
+    system: Callable[[Path, Base], None] | None = None
+    """(folder, base): puts the files of another system there, which the hosts then stand on instead of the Debian."""
+    booted: str = "systemctl is-system-running"
+    """sh text that prints `running` once a host has finished booting."""
 
 
 def get_dress(name: str) -> Dress:
@@ -98,6 +102,9 @@ class Wardrobe:
         texts = [path.read_text() for path in (*sorted(FOLDER.parent.glob("*_repository.py")), Path(__file__),
                                                FOLDER / f"{name}.py")]
         self.folder = lab_folder() / f"dress-{name}-{_digest(base.folder, *texts)}"
+        self.below = [base.folder / "upper", base.bootstrap]
+        if self.dress.system is not None:
+            self.below = [lab_folder() / f"system-{name}-{_digest(base.folder, texts[-1])}"]
         with locked(lab_folder() / f"dress-{name}.lock"):
             if not self.folder.is_dir():
                 say(f"lab: making the dress {name} (once, about a minute)")
@@ -115,26 +122,37 @@ class Wardrobe:
     def _make(self, base: Base) -> None:
         mirror = find_mirror()
         part = self.folder.with_suffix(".part")
-        with mounted(part, [base.folder / "upper", base.bootstrap]) as root:
-            install_programs(self.dress.machine)
+        install_programs(self.dress.machine)
+        if self.dress.system is not None and not self.below[0].is_dir():
+            system = self.below[0].with_suffix(".part")
+            shutil.rmtree(system, ignore_errors=True)
+            system.mkdir(parents=True)
+            self.dress.system(system, base)
+            system.rename(self.below[0])
+        with mounted(part, self.below) as root:
             make_rsa_key(part / "gnupg")
             self.dress.build(part / "repository", part / "gnupg")
-            (root / "etc/apt/apt.conf.d/99lab-machine").write_text(mirror.settings + 'APT::Sandbox::User "root";\n')
-            suite = self.dress.suite
-            (root / "etc/apt/sources.list.d/debian.sources").write_text(mirror.sources(suite))
-            text = _INSTALL.format(packages=" ".join(self.dress.packages), later=f"-t {suite}" * bool(suite),
-                                   keep=_LATER * bool(suite))
-            _inside(root, text, part / "install.log")
+            if self.dress.packages:
+                settings = mirror.settings + 'APT::Sandbox::User "root";\n'
+                (root / "etc/apt/apt.conf.d/99lab-machine").write_text(settings)
+                suite = self.dress.suite
+                (root / "etc/apt/sources.list.d/debian.sources").write_text(mirror.sources(suite))
+                text = _INSTALL.format(packages=" ".join(self.dress.packages), later=f"-t {suite}" * bool(suite),
+                                       keep=_LATER * bool(suite))
+                _inside(root, text, part / "install.log")
             shutil.copytree(part / "repository", root / "opt/dress/repository")
             shutil.copy(part / "gnupg/public.asc", root / "opt/dress/public.asc")
-            (root / "opt/dress/os-release").write_text(self.dress.os_release)
-            text = _DRESS.format(script=self.dress.script, away=AWAY, hidden=" ".join(HIDDEN))
+            if self.dress.system is None:
+                (root / "opt/dress/os-release").write_text(self.dress.os_release)
+                text = _DRESS.format(script=self.dress.script, away=AWAY, hidden=" ".join(HIDDEN))
+            else:
+                text = f"{self.dress.script}\nrm -rf /opt/dress\n"
             _inside(root, text, part / "dress.log")
         part.rename(self.folder)
 
     def lower(self, lab: Lab) -> list[Path]:
         """Return the layers of a host, topmost first: what it knows of its sources, the dress, the base."""
-        below = [self.layer, lab.base.folder / "upper", lab.base.bootstrap]
+        below = [self.layer, *self.below]
         name = f"known-{lab.slot.address(1)}"
         with locked(self.folder / f"{name}.lock"):
             if not (self.folder / name).is_dir():

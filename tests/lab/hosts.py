@@ -131,7 +131,8 @@ class LabHost:
 
     def _booted(self) -> bool:
         try:
-            return self.exec("systemctl is-system-running", check=False).strip() in ("running", "degraded")
+            look = self.lab.wardrobe(self.dress).dress.booted if self.dress else "systemctl is-system-running"
+            return self.exec(look, check=False).strip() in ("running", "degraded")
         except LabError:
             return False  # it is just starting or going down
 
@@ -155,7 +156,7 @@ class LabHost:
     def reboot(self, patience: float = 60) -> None:
         """Reboot cleanly and wait until it is back with a new boot id."""
         before = self.boot_id()
-        self.exec("systemctl reboot", check=False)
+        self.exec("systemctl reboot || reboot", check=False)
         deadline = time.monotonic() + patience
         while True:
             with contextlib.suppress(LabError):
@@ -169,7 +170,7 @@ class LabHost:
     def power_off(self, patience: float = 30) -> None:
         """Shut down cleanly; start() brings it back."""
         with contextlib.suppress(LabError):
-            self.exec("systemctl poweroff", check=False)
+            self.exec("systemctl poweroff || poweroff", check=False)
         self.lab.wait(lambda: not self.running(), f"{self.name} switches itself off", patience)
 
     def kill(self) -> None:

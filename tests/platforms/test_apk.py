@@ -1,4 +1,4 @@
-"""apk's own words (apk-tools 2.14.6): what is newer, what an upgrade would do, pins, and that we only read."""
+"""apk's own words (2.14.6 and 3.0.8): what is newer, what an upgrade would do, pins, files, failures."""
 
 from __future__ import annotations
 
@@ -11,8 +11,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from patchctl.model.facts import Package
-from patchctl.platforms.apk import NOT_BUILT, PLATFORM, read_packages, read_pending, read_pins
+from patchctl.model.facts import Artefact, Package
+from patchctl.model.plan import Change
+from patchctl.platforms.apk import PLATFORM
+from patchctl.platforms.apk.read import read_packages, read_pending, read_pins
 from patchctl.platforms.contract import InstallRequest
 from patchctl.platforms.sections import split_sections
 
@@ -61,15 +63,72 @@ def test_no_text_breaks_the_readers(text: str) -> None:
     read_packages(text)
 
 
-def test_installing_is_refused_in_plain_words() -> None:
-    assert PLATFORM.read_resolution("anything").why_unknown("updates") == NOT_BUILT
-    assert NOT_BUILT in PLATFORM.install_script(InstallRequest((), ()))
+HASH = "38c6f4ceb879ee60c358c5e9df049797fc70d21749dbd2130864c340f796ddf3"
+RESOLVED = f"""@@ refresh
+rc 0
+@@ have
+lab-config|noarch
+old|noarch
+@@ upgrade
+(1/2) Installing lab-extra (2.0-r0)
+(2/2) Upgrading lab-config (1.0-r0 -> 2.0-r0)
+OK: 67.8 MiB in 70 packages
+rc 0
+@@ files
+lab-extra|2.0-r0|{HASH}|982|http://mirror.example/main/x86_64/lab-extra-2.0-r0.apk
+lab-config|2.0-r0|{HASH}|1088|http://mirror.example/main/x86_64/lab-config-2.0-r0.apk
+rc 0
+"""
+
+
+def test_what_a_change_takes_is_known_by_hash() -> None:
+    found = PLATFORM.read_resolution(RESOLVED)
+    assert [(u.package, u.arch, u.installed, u.candidate, u.state) for u in found.updates or ()] == [
+        ("lab-config", "noarch", "1.0-r0", "2.0-r0", "upgradable"), ("lab-extra", "", "", "2.0-r0", "new")]
+    assert found.artefacts[1] == Artefact(
+        "lab-config", "2.0-r0", "", HASH, 1088, "lab-config-2.0-r0.apk",
+        "http://mirror.example/main/x86_64/lab-config-2.0-r0.apk")
+
+
+@pytest.mark.parametrize(("old", "new", "said"), [
+    (f"lab-extra|2.0-r0|{HASH}|982|http", f"lab-extra|2.0-r0|{HASH}|982|rsync", "lab-extra could not be fetched"),
+    (f"lab-extra|2.0-r0|{HASH}", "lab-extra|2.0-r0|38c6", "lab-extra could not be fetched"),
+    ("/lab-extra-2.0-r0.apk", "/../../etc/passwd", "lab-extra could not be fetched"),
+    ("rc 0\n@@ have", "WARNING: opening http://x: timeout\nrc 0\n@@ have", "refreshing the indexes failed"),
+    ("packages\nrc 0", "packages\nrc 1", "apk could not work out this change"),
+])
+def test_a_change_without_a_file_or_an_answer_is_unknown(old: str, new: str, said: str) -> None:
+    text = RESOLVED.replace(old, new)
+    assert text != RESOLVED
+    found = PLATFORM.read_resolution(text)
+    assert found.updates is None
+    assert said in (found.why_unknown("updates") or "")
+
+
+def test_the_payload_names_what_was_installed_and_verifies_every_file() -> None:
+    files = PLATFORM.read_resolution(RESOLVED).artefacts
+    text = PLATFORM.install_script(InstallRequest((
+        Change("lab-config", "noarch", "1.0-r0", "2.0-r0"), Change("lab-extra", "", "", "2.0-r0", pulled=True)), files))
+    assert text.count("pc_pack lab-") == 2
+    assert "upgrade --no-self-upgrade -- lab-config;" in text, "a package that is pulled in is not made wanted by hand"
+    assert "apk verify" in text
+    subprocess.run(["sh", "-n"], input=text, text=True, check=True, timeout=20)
+    with pytest.raises(ValueError, match="no artefact for lab-x"):
+        PLATFORM.install_script(InstallRequest((Change("lab-x", "", "1", "2"),), files))
+    with pytest.raises(ValueError, match="unknown adjustment"):
+        PLATFORM.install_script(InstallRequest((), (), adjustments=("fix-broken",)))
 
 
 @pytest.mark.parametrize(
     ("line", "name"),
     [("ERROR: Unable to lock database: temporary error (try again later)", "apk-lock-held"),
      ("WARNING: opening http://x/y: temporary error (try again later)", "repository-down"),
+     ("WARNING: updating and opening http://127.0.0.1:9/base/x86_64/APKINDEX.tar.gz: Connection refused",
+      "repository-down"),
+     ("/opt/repo/bad/x86_64/lab-b-3.0-r1.apk: BAD signature", "bad-signature"),
+     ("ERROR: lib/apk/exec/lab-b-2.0-r1.post-upgrade: exited with error 1", "maintainer-script-failed"),
+     ("1 error; 67.8 MiB in 65 packages", "apk-failed"),
+     ("ERROR: unable to select packages:", "unmet-dependencies"),
      ("ERROR: lab-a-2.0-r1: BAD signature", "bad-signature")],
 )
 def test_failures_are_recognised(line: str, name: str) -> None:

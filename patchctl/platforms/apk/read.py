@@ -1,0 +1,197 @@
+"""Reads a snapshot of an Alpine host into HostFacts. What is missing stays None, with its reason."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+from patchctl.model.evidence import Snapshot
+from patchctl.model.facts import Artefact, HostFacts, Package, RebootNeed, Update
+from patchctl.model.text import one_line, strip_control
+from patchctl.model.units import format_duration
+from patchctl.platforms import linux
+from patchctl.platforms.sections import Sections, split_sections
+
+MAX_AGE = 24 * 3600.0
+"""Indexes older than this (seconds) say nothing about what is pending."""
+_CHANGE = re.compile(r"\(\d+/\d+\) (Upgrading|Installing|Purging|Downgrading|Replacing|Reinstalling) (\S+) \((.+)\)")
+_NEWER = re.compile(r"(\S+)\s+<\s+(\S+)(?: .*)?")
+_PIN = re.compile(r"[a-z0-9].*?(?=[<>=~@])")
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+_FILE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,240}\.apk")
+_URI = re.compile(r"https?://[\x21-\x7e]+")
+
+
+def read_host(snapshot: Snapshot) -> HostFacts:
+    """Return everything that the snapshot shows."""
+    facts = linux.read_common(snapshot)
+    unknown = dict(facts.unknown)
+    listed = snapshot.output("apk.packages")
+    if not listed:
+        unknown |= dict.fromkeys(("packages", "broken"), snapshot.reason("apk.packages") or "apk lists no packages")
+    else:
+        packages, broken = read_packages(listed)
+        facts = replace(facts, packages=packages, broken=broken)
+    world = snapshot.output("apk.world")
+    if world is None:
+        unknown["held"] = snapshot.reason("apk.world")
+    else:
+        facts = replace(facts, held=tuple(read_pins(world)))
+    facts, reason = _with_updates(facts, snapshot)
+    if reason:
+        unknown["updates"] = reason
+    if facts.metadata_age is None:
+        unknown["metadata_age"] = snapshot.reason("apk.lists") or "no index was ever fetched"
+    reboot, reason = _reboot(snapshot)
+    if reason:
+        unknown["reboot"] = reason
+    used = linux.read_init_files(snapshot.output("apk.boot-files") or "")
+    if not used:
+        unknown["reboot_packages"] = snapshot.reason("apk.boot-files") or "no package owns a file that init runs"
+    updaters = snapshot.output("apk.updaters")
+    if updaters is None:
+        unknown["other_updaters"] = snapshot.reason("apk.updaters")
+    activity = (snapshot.output("apk.activity") or "").strip()
+    return replace(
+        facts, reboot=reboot, reboot_packages=used or None,
+        last_activity=float(activity) if activity.isdigit() else None,
+        other_updaters=None if updaters is None else tuple(one_line(x, 80) for x in updaters.splitlines() if x.strip()),
+        unknown=tuple(unknown.items()),
+    )  # fmt: skip
+
+
+def read_resolution(sections: Sections) -> HostFacts:
+    """Return what upgrading some packages would change, and the files for it."""
+    if problem := refresh_problem(sections):
+        return HostFacts(unknown=(("updates", f"refreshing the indexes failed: {problem}"),))
+    if sections.rc("upgrade") != 0:
+        return HostFacts(unknown=(("updates", sections.error("upgrade") or "apk could not work out this change"),))
+    arches = dict(line.partition("|")[::2] for line in sections.lines("have"))
+    packages = [Package(name, "", arch) for name, arch in arches.items()]
+    updates, removals = read_pending(sections, packages, ())
+    files = read_files(sections)
+    without = sorted({u.package for u in updates} - {a.package for a in files})
+    if without:
+        said = next((x for x in sections.lines("files") if x.startswith(("ERROR:", "WARNING:"))), "")
+        reason = f"{one_line(without[0], 80)} could not be fetched: {one_line(said) or 'no repository has this file'}"
+        return HostFacts(unknown=(("updates", reason),))
+    return HostFacts(updates=tuple(updates), artefacts=files, removals=tuple(removals))
+
+
+def read_files(sections: Sections) -> tuple[Artefact, ...]:
+    """Return the files that the host fetched and hashed."""
+    found = []
+    for line in sections.lines("files"):
+        parts = line.split("|")
+        if len(parts) != 5 or not _SHA256.fullmatch(parts[2]) or not parts[3].isdigit():
+            continue
+        name, version, sha256, size, uri = parts
+        filename = f"{name}-{version}.apk"
+        if _FILE.fullmatch(filename) and _URI.fullmatch(uri) and uri.endswith(f"/{filename}"):
+            found.append(Artefact(name, version, "", sha256, int(size), filename, uri, ""))
+    return tuple(found)
+
+
+def refresh_problem(sections: Sections) -> str:
+    """Return what went wrong when the indexes were refreshed, "" if nothing did or they were not."""
+    if "refresh" not in sections.by_name:
+        return ""
+    # apk update goes on with the other repositories when one is down, and says so in a warning.
+    said = [x for x in sections.lines("refresh") if x.startswith(("ERROR:", "WARNING:"))]
+    if said:
+        return one_line(said[0])
+    return "" if sections.rc("refresh") == 0 else f"apk update ended with {sections.rc('refresh')}"
+
+
+def read_packages(text: str) -> tuple[tuple[Package, ...], tuple[str, ...]]:
+    """Given apk.packages, return (what is installed, what apk could not put in place whole)."""
+    found, broken = [], []
+    for line in strip_control(text).splitlines():
+        parts = line.split("|")
+        if len(parts) == 5 and parts[0] and parts[1]:
+            found.append(Package(parts[0], parts[1], parts[2], parts[3]))
+            if parts[4]:
+                broken.append(f"{one_line(parts[0], 100)} (broken files or scripts: {one_line(parts[4], 20)})")
+    return tuple(found), tuple(broken)
+
+
+def read_pins(world: str) -> list[str]:
+    """Given /etc/apk/world, return the packages that it holds at a version or takes from a tagged repository."""
+    found = (_PIN.match(line.strip()) for line in strip_control(world).splitlines())
+    return [one_line(match[0], 100) for match in found if match]
+
+
+def read_pending(
+    sections: Sections, packages: Sequence[Package], pins: Sequence[str]
+) -> tuple[list[Update], list[str]]:
+    """Return (updates, removals). Whether one is about security apk does not know: unknown."""
+    whole: Mapping[str, Package] = {f"{p.name}-{p.version}": p for p in packages}
+    arches = {p.name: p.arch for p in packages}
+    updates: dict[str, Update] = {}
+    removals: list[str] = []
+    for line in sections.lines("upgrade"):
+        match = _CHANGE.fullmatch(line.strip())
+        if match is None:
+            continue
+        verb, name, versions = match[1], match[2].partition("@")[0], match[3]
+        old, arrow, new = versions.partition(" -> ")
+        if verb == "Purging":
+            removals.append(name)
+        elif verb == "Installing":
+            updates[name] = Update(name, "", "", versions, state="new")
+        elif arrow and old != new:
+            updates[name] = Update(name, arches.get(name, ""), old, new)
+    for line in sections.lines("newer"):
+        match = _NEWER.fullmatch(line.strip())
+        package = whole.get(match[1]) if match else None
+        if match is None or package is None or package.name in updates:
+            continue
+        state, reason = "kept-back", "apk upgrade leaves it at its version"
+        if package.name in pins:
+            state, reason = "held", "pinned in /etc/apk/world"
+        updates[package.name] = Update(
+            package.name, package.arch, package.version, match[2], "", None, state, reason)
+    return sorted(updates.values(), key=lambda u: u.package), removals
+
+
+def _with_updates(facts: HostFacts, snapshot: Snapshot) -> tuple[HostFacts, str]:
+    ages = dict(x.partition(" ")[::2] for x in (snapshot.output("apk.lists") or "").splitlines())
+    checked, now = ages.get("checked", "0"), ages.get("now", "0")
+    if checked.isdigit() and now.isdigit() and int(checked) > 0:
+        facts = replace(facts, metadata_age=max(0.0, float(int(now) - int(checked))))
+    output = snapshot.output("apk.pending")
+    if output is None:
+        return facts, snapshot.reason("apk.pending")
+    sections = split_sections(output)
+    if problem := refresh_problem(sections):
+        return facts, f"refreshing the indexes failed: {problem}"
+    if "refresh" in sections.by_name:
+        facts = replace(facts, metadata_age=0.0)
+    if facts.metadata_age is None:
+        return facts, "no index was ever fetched: use --refresh always"
+    if facts.metadata_age > MAX_AGE:
+        return facts, f"the indexes are {format_duration(facts.metadata_age)} old (limit 24h): use --refresh always"
+    for part in ("newer", "upgrade"):
+        if sections.rc(part) != 0:
+            return facts, sections.error(part) or f"apk could not list {part}"
+    if facts.packages is None or facts.held is None:
+        return facts, "the installed packages or /etc/apk/world are unknown"
+    updates, removals = read_pending(sections, facts.packages, facts.held)
+    return replace(facts, updates=tuple(updates), removals=tuple(removals)), ""
+
+
+def _reboot(snapshot: Snapshot) -> tuple[RebootNeed, str]:
+    reasons: list[str] = []
+    modules = snapshot.output("apk.reboot") or ""
+    if modules.startswith("no-modules ") and not linux.is_container(snapshot):
+        reasons.append(f"the kernel was replaced: the modules of {one_line(modules[11:], 80)}, which runs, are gone")
+    deleted = snapshot.output("linux.deleted-files")
+    if deleted is not None:
+        reasons += linux.unrestartable(deleted.splitlines())
+    if reasons:
+        return RebootNeed(True, tuple(reasons)), ""
+    for probe in ("apk.reboot", "linux.deleted-files", "linux.container"):
+        if snapshot.output(probe) is None:
+            return RebootNeed(None), f"{probe}: {snapshot.reason(probe)}"
+    return RebootNeed(False), ""

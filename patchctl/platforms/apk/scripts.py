@@ -1,0 +1,133 @@
+"""The texts that change an Alpine host: fetch files, upgrade to exactly them. Run by the host's runner, under busybox.
+
+`apk add ./file.apk` would pin each package in /etc/apk/world for good. So the files become a repository of their own,
+the only one that apk is given, and the installed packages are upgraded from it; world stays as it is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from patchctl.model.facts import Artefact
+from patchctl.model.text import quote_sh
+from patchctl.platforms.apk.probes import LOCK_FUNCTIONS
+from patchctl.platforms.contract import InstallRequest
+
+_QUIET = """
+export LC_ALL=C LANGUAGE=C TERM=dumb PAGER=cat
+umask 022
+"""
+_WAIT = LOCK_FUNCTIONS + r"""
+pc_wait_for_lock() {
+  pc_waited=0
+  while pc_held=$(pc_holder); do
+    if [ "$pc_waited" -ge "$1" ]; then echo "patchctl: lock-held $pc_held"; return 1; fi
+    [ "$pc_waited" -gt 0 ] || echo "patchctl: waiting for lock $pc_held"
+    sleep 1; pc_waited=$((pc_waited + 1))
+  done
+}
+"""
+
+# A pin to a repository's tag in world needs a repository with that tag, or apk refuses to work at all.
+_REPOSITORY = r"""
+pc_arch=$(apk --print-arch) || exit 1
+rm -rf alone alone-* cache repos; mkdir -p "alone/$pc_arch" cache
+pc_pack() {
+  apk verify "./$1" || { echo "patchctl: bad-signature $1"; exit 1; }
+  cp -- "./$1" "alone/$pc_arch/$1" || exit 1
+}
+PACKS
+( cd "alone/$pc_arch" && apk index --no-warnings --rewrite-arch "$pc_arch" -o APKINDEX.tar.gz ./*.apk ) || exit 1
+echo "$PWD/alone" >repos
+for pc_tag in $(cat /etc/apk/repositories /etc/apk/repositories.d/* 2>/dev/null |
+  sed -n 's/^[[:space:]]*@\([A-Za-z0-9_.-]*\)[[:space:]].*/\1/p' | sort -u); do
+  cp -r alone "alone-$pc_tag" && echo "@$pc_tag $PWD/alone-$pc_tag" >>repos
+done
+# Only the index made just now is without a signature: each file was verified above.
+pc_apk() {
+  apk --repositories-file "$PWD/repos" --cache-dir "$PWD/cache" --allow-untrusted --no-network --no-progress \
+    --wait LOCK_TIMEOUT "$@" </dev/null
+}
+"""
+
+
+def download_script(artefacts: Sequence[Artefact], directory: str) -> str:
+    """Return a script that takes the files from the host's own package cache, else from its repositories.
+
+    Prints `have SHA256` or `miss SHA256 reason` for each; whatever does not have the promised hash is thrown away.
+    """
+    wanted = "".join(f"pc_get {a.sha256} {quote_sh(a.filename)} {quote_sh(a.uri)} {int(a.size)}\n" for a in artefacts)
+    return f"""{_QUIET}
+cd {quote_sh(directory)} || exit 1
+pc_ok() {{ [ -f "$2" ] && [ "$(sha256sum <"$2" | cut -d ' ' -f 1)" = "$1" ]; }}
+pc_load() {{
+  if command -v curl >/dev/null; then
+    curl -fsSL --retry 2 --connect-timeout 30 --speed-limit 1 --speed-time 60 \\
+      --max-filesize $(($3 + 1048576)) -o "$1" -- "$2" 2>&1
+  else wget -q -T 60 -O "$1" "$2" 2>&1; fi | head -n 1 | cut -c 1-200
+}}
+pc_get() {{
+  pc_why=
+  if pc_ok "$1" "$2"; then echo "have $1"; return; fi
+  rm -f -- "$2" "$2.part"
+  for pc_file in /etc/apk/cache/"${{2%.apk}}".*.apk; do
+    if [ -f "$pc_file" ] && pc_ok "$1" "$pc_file"; then cp -- "$pc_file" "$2.part"; break; fi
+  done
+  [ -f "$2.part" ] || pc_why=$(pc_load "$2.part" "$3" "$4")
+  if pc_ok "$1" "$2.part" && mv -- "$2.part" "$2"; then echo "have $1"; return; fi
+  rm -f -- "$2.part"
+  echo "miss $1 ${{pc_why:-its repository gave something else}}"
+}}
+{wanted}exit 0
+"""
+
+
+def install_script(request: InstallRequest) -> str:
+    """Return the runner's payload: upgrade to exactly the files in the spool, and nothing else.
+
+    Prints `patchctl: step NAME`, and for people and the diagnosis `patchctl: conffile PATH` (a changed file was kept,
+    the new one is beside it as .apk-new), `patchctl: lock-held PATH PID COMMAND`, `patchctl: unplanned CHANGE`,
+    `patchctl: bad-signature FILE`. Exits as apk did. Raise ValueError for an adjustment, of which there are none, or a
+    change without its file.
+    """
+    files = {(a.package, a.version): a for a in request.artefacts}
+    chosen: list[Artefact] = []
+    for change in request.changes:
+        artefact = files.get((change.package, change.to_version))
+        if artefact is None:
+            raise ValueError(f"no artefact for {change.package} {change.to_version}")
+        chosen.append(artefact)
+    if request.adjustments:
+        raise ValueError(f"unknown adjustment {request.adjustments[0]!r}")
+    sums = "".join(f"{a.sha256}  {a.filename}\n" for a in chosen)
+    packs = "".join(f"pc_pack {quote_sh(a.filename)}\n" for a in chosen)
+    repository = _REPOSITORY.replace("PACKS\n", packs).replace("LOCK_TIMEOUT", str(max(1, request.lock_timeout)))
+    lines = [f"{c.package} {c.to_version}" for c in request.changes] + [f"{name} -" for name in request.removals]
+    planned = " ".join(quote_sh(line) for line in lines)
+    # What the plan pulled in comes along by itself: named here, apk would take it for wanted by hand.
+    old = " ".join(quote_sh(c.package) for c in request.changes if c.from_version)
+    return f"""{_QUIET}{_WAIT}
+cd {quote_sh(request.directory)} || exit 1
+: >started
+echo 'patchctl: step lock'
+pc_wait_for_lock {max(1, request.lock_timeout)} || exit 1
+echo 'patchctl: step check'
+sha256sum -c - >sums 2>&1 <<'patchctl-sums' || {{ cat sums; echo 'patchctl: hash-mismatch'; exit 1; }}
+{sums}patchctl-sums
+printf '%s\\n' {planned} >planned
+{repository}pc_apk --simulate upgrade --no-self-upgrade -- {old} >output 2>&1 || {{ cat output; exit 1; }}
+pc_extra=$(sed -n \\
+  -e 's/^([0-9]*\\/[0-9]*) Purging \\([^ @]*\\)[^ ]* (.*)$/\\1 -/p' \\
+  -e 's/^([0-9]*\\/[0-9]*) Installing \\([^ @]*\\)[^ ]* (\\([^ ]*\\))$/\\1 \\2/p' \\
+  -e 's/^([0-9]*\\/[0-9]*) [A-Z][a-z]*grading \\([^ @]*\\)[^ ]* ([^ ]* -> \\([^ ]*\\))$/\\1 \\2/p' output |
+  grep -vxF -f planned | head -n 1)
+if [ -n "$pc_extra" ]; then echo "patchctl: unplanned $pc_extra"; exit 1; fi
+echo 'patchctl: step install'
+{{ pc_apk upgrade --no-self-upgrade -- {old}; echo $? >rc; }} 2>&1 | tee output
+read -r pc_rc <rc || pc_rc=1
+echo 'patchctl: step after'
+[ "$pc_rc" = 0 ] || {{ pc_held=$(pc_holder) && echo "patchctl: lock-held $pc_held"; }}
+sed -n 's/^ *Installing file to \\(.*\\)\\.apk-new$/patchctl: conffile \\/\\1/p' output
+rm -rf alone alone-* cache
+exit "$pc_rc"
+"""
