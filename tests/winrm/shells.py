@@ -149,13 +149,14 @@ class WindowsHost:
                 identity, user, int(request.options.get("WINRS_CODEPAGE", "437")), environment,
                 element.findtext("rsp:IdleTimeOut", "", NS))
             self.opened += 1
+        uri = request.resource if pool else CMD
         if pool:
             psrp().begin(self, shell, request)
         return (
-            f"<x:ResourceCreated><a:Address>http://peer/wsman</a:Address><a:ReferenceParameters><w:ResourceURI>{CMD}"
+            f"<x:ResourceCreated><a:Address>http://peer/wsman</a:Address><a:ReferenceParameters><w:ResourceURI>{uri}"
             f'</w:ResourceURI><w:SelectorSet><w:Selector Name="ShellId">{identity}</w:Selector></w:SelectorSet>'
             "</a:ReferenceParameters></x:ResourceCreated>"
-            f"<rsp:Shell><rsp:ShellId>{identity}</rsp:ShellId><rsp:ResourceUri>{CMD}</rsp:ResourceUri><rsp:Owner>"
+            f"<rsp:Shell><rsp:ShellId>{identity}</rsp:ShellId><rsp:ResourceUri>{uri}</rsp:ResourceUri><rsp:Owner>"
             f"{escape(user)}</rsp:Owner><rsp:ClientIP>127.0.0.1</rsp:ClientIP><rsp:IdleTimeOut>PT7200.000S"
             "</rsp:IdleTimeOut><rsp:InputStreams>stdin</rsp:InputStreams><rsp:OutputStreams>stdout stderr"
             "</rsp:OutputStreams></rsp:Shell>")
