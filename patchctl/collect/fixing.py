@@ -105,14 +105,16 @@ exit $failed
 """
 
 
-def render_payload(fixes: Sequence[Fix], attempt: str, nonce: str, wait: int = ACCESS_TIME) -> str:
+def render_payload(
+    fixes: Sequence[Fix], attempt: str, nonce: str, wait: int = ACCESS_TIME, backups: str = BACKUPS
+) -> str:
     """Return the runner's payload that carries out these fixes, one after the other, whatever becomes of the others.
 
     It prints `patchctl: step ...`, and `patchctl: fix-failed NAME WHY` for what failed; its exit status is 1 then. The
-    attempt's name is safe as a file's name; `nonce` is fresh.
+    attempt's name is safe as a file's name; `nonce` is fresh. `backups`: another folder in tests only, a safe name.
     """
     values = {
-        "BACKUPS": BACKUPS, "ATTEMPT": attempt, "END": f"END-{nonce}", "FUNCTIONS": APPLY.strip("\n"),
+        "BACKUPS": backups, "ATTEMPT": attempt, "END": f"END-{nonce}", "FUNCTIONS": APPLY.strip("\n"),
         "BEYOND": str(KEPT + 1), "WAIT": str(int(wait)),
     }
     parts = [re.sub("@([A-Z]+)@", lambda found: values[found[1]], _PAYLOAD)]
