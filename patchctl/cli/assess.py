@@ -80,7 +80,8 @@ def command(
     and counts as a finding; a waived finding is shown and counts no more until the waiver ends.
     """
     if not references:
-        raise click.UsageError("name what to judge by: --baseline NAME, a file, or FILE#PROFILE")
+        raise click.UsageError("name what to judge by: --baseline NAME, a file, or FILE#PROFILE; "
+                               "patchctl baseline list shows what there is")  # fmt: skip
     if output in CI_FORMATS and (check or instead is not None):
         raise click.UsageError(f"-o {output} is for findings: leave --check and --what-if away, or write -o json")
     from patchctl.cli.progress import make_observer

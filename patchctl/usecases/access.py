@@ -41,6 +41,10 @@ def load_fleet(settings: Settings, limit: str | None) -> Fleet:
     inventory = load_inventory(settings.inventory)
     names = select_hosts(inventory, expand_limit(limit or ""))
     if not names:
+        if not inventory.hosts:
+            places = ", ".join(str(path) for path in settings.inventory)
+            hint = "write hosts into it, or name another inventory with -i"
+            raise UsageError("no-hosts", f"there is no host in the inventory ({places})", hint)
         raise UsageError("no-hosts", "no host matches", "see `patchctl inventory list`")
     return Fleet(inventory, tuple(inventory.hosts[name] for name in names))
 

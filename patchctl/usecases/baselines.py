@@ -81,8 +81,10 @@ def load_baselines(
     references: Sequence[str], folder: Path, *, tailoring: Path | None = None,
     parameters: Mapping[str, str] | None = None, write: bool = True,
 ) -> list[Baseline]:  # fmt: skip
-    """Return the baselines in the order given. Raise UsageError when two have the same name."""
+    """Return the baselines in the order given. Raise UsageError when two have the same name, or nothing is tailored."""
     tailored = _read(tailoring) if tailoring is not None else b""
+    if tailoring is not None and not tailored.strip():
+        raise UsageError("no-tailoring", f"{tailoring} is empty: it tailors nothing", "name a tailoring file")
     found: dict[str, Baseline] = {}
     for reference in references:
         baseline = load_baseline(reference, folder, tailoring=tailored, parameters=parameters, write=write)

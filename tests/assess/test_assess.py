@@ -200,3 +200,21 @@ def test_findings_as_sarif_and_junit_for_ci(project):
     assert json.loads(project.said)["runs"]
     assert project.run("assess", "--baseline", "fine", "-o", "junit", "-q") == 0
     assert project.said == ""
+
+
+def test_mistakes_are_told_with_what_to_do(project):
+    (project.folder / "baselines" / "own.yaml").write_text(json.dumps({"baseline": "own", "rules": [
+        {"id": "r", "title": "t", "check": {"command": {"run": "true", "exit": 0}}}]}))  # fmt: skip
+    assert project.run("assess", "--baseline", "own#level1") == 2
+    assert "no-profiles" in project.said
+    tailoring = project.folder / "tailoring.xml"
+    tailoring.touch()
+    assert project.run("assess", "--baseline", "own", "--tailoring", str(tailoring)) == 2
+    assert "it tailors nothing" in project.said
+    tailoring.write_text("<Tailoring/>")
+    assert project.run("assess", "--baseline", "own", "--tailoring", str(tailoring)) == 2
+    assert "--set NAME=VALUE" in project.said
+    (project.folder / "inventories" / "hosts.yaml").write_text("{}\n")
+    assert project.run("assess", "--baseline", "own") == 2
+    assert "there is no host in the inventory" in project.said
+    assert "inventories" in project.said

@@ -28,10 +28,17 @@ LISTEN = Batch("listen", fixed("pc_run tcp ss -Hltnp; pc_run udp ss -Hlunp"), ro
 
 PROCESSES = Batch("process", fixed(r"""
 echo '@@ all'
-for pc_d in /proc/[0-9]*; do
-  pc_c=; read -r pc_c <"$pc_d/comm" && printf '=%s\n' "$pc_c"
-done 2>/dev/null | sort -u"""), timeout=30, volatile=True)
-"""The names of all processes (comm, at most 15 characters), never their arguments: those may hold secrets."""
+if { read -r pc_c </proc/1/comm; } 2>/dev/null; then
+  for pc_d in /proc/[0-9]*; do
+    pc_c=; read -r pc_c <"$pc_d/comm" && printf '=%s\n' "$pc_c"
+  done 2>/dev/null | sort -u
+else
+  echo "@! /proc shows no process 1: those of others are hidden (hidepid), reading them needs root"
+fi"""), timeout=30, volatile=True)
+"""The names of all processes (comm, at most 15 characters), never their arguments: those may hold secrets.
+
+Where /proc is mounted with hidepid (proc(5)), only root sees all: process 1, which is always there, tells.
+"""
 
 FIREWALL = Batch("firewall", fixed(
     "pc_run nft nft list ruleset; pc_run iptables iptables-save; pc_run ip6tables ip6tables-save; "

@@ -9,7 +9,7 @@ from patchctl.assess.contract import Baseline, Profile, Request
 from patchctl.assess.native.compiled import CompiledNative, bind
 from patchctl.assess.native.tree import leaves, type_of
 from patchctl.model.codec import canonical_json, from_json
-from patchctl.model.errors import DocumentsError, Problem
+from patchctl.model.errors import DocumentsError, Problem, UsageError
 from patchctl.model.native import HEAD, NativeBaseline
 
 
@@ -27,6 +27,10 @@ class NativeKind:
 
     def compile(self, data: bytes, source: str, request: Request) -> Baseline:
         """Return the baseline. Raise DocumentsError with what is wrong (read_content tells lines and columns too)."""
+        if request.profile:
+            raise UsageError("no-profiles", f"{source}: a baseline of ours has no profiles", "leave #PROFILE out")
+        if request.tailoring:
+            raise UsageError("no-tailoring", f"{source}: a baseline of ours takes no tailoring", "use --set NAME=VALUE")
         native = from_json(NativeBaseline, data)
         bound, when, faults = bind(native, request.parameters)
         if faults:

@@ -18,7 +18,7 @@ def suggestion(word: str, known: Iterable[str]) -> str:
     """Return a hint with the nearest of the known words, or all of them."""
     words = sorted(known)
     near = difflib.get_close_matches(word, words, n=1, cutoff=0.6)
-    return f"did you mean {near[0]!r}?" if near else f"known: {', '.join(words)}"
+    return f"did you mean {near[0]!r}?" if near else f"known: {', '.join(words) or 'there is none'}"
 
 
 def read_arguments(check: CheckType, given: Any, parameters: Mapping[str, str]) -> tuple[dict[str, Any], list[Flaw]]:
