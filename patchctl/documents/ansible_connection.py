@@ -41,6 +41,13 @@ VARIABLES = {
     "ansible_winrm_ca_trust_path": "winrm.ca",
     "ansible_winrm_cert_pem": "winrm.certificate", "ansible_winrm_cert_key_pem": "winrm.key",
     "ansible_winrm_server_cert_validation": "winrm.validation",
+    "ansible_psrp_host": "winrm.address", "ansible_psrp_port": "winrm.port", "ansible_psrp_user": "winrm.user",
+    "ansible_psrp_password": "winrm.password", "ansible_psrp_pass": "winrm.password",
+    "ansible_psrp_protocol": "winrm.scheme", "ansible_psrp_auth": "winrm.auth",
+    "ansible_psrp_ca_cert": "winrm.ca", "ansible_psrp_cert_trust_path": "winrm.ca",
+    "ansible_psrp_certificate_pem": "winrm.certificate", "ansible_psrp_certificate_key_pem": "winrm.key",
+    "ansible_psrp_cert_validation": "winrm.validation", "ansible_psrp_negotiate_delegate": "winrm.delegation",
+    "ansible_psrp_negotiate_hostname_override": "winrm.kerberos_host",
     "ansible_winrm_kerberos_delegation": "winrm.delegation",
     "ansible_winrm_kerberos_hostname_override": "winrm.kerberos_host",
 }
@@ -123,7 +130,7 @@ def _plain_setting(key: str, variable: str, value: Any) -> dict[str, Any]:
     if key == "become":
         return {} if _is_true(value) else {"become.method": "none"}
     if key == "connection":
-        return {key: _TRANSPORTS.get(text, text)}
+        return {key: _TRANSPORTS.get(text, text)} | ({"winrm.client": "psrp"} if text.endswith("psrp") else {})
     if key == "become.method":
         return {key: text.rpartition(".")[2]}
     if key == "become.flags":

@@ -213,7 +213,7 @@ def _check_winrm(inventory: Inventory, findings: Findings) -> None:
             origin = host.origins.get(_WINRM_PLACES.get(error.code, ""), "") or host.origins.get("connection", "")
             found.setdefault((origin, error.code), []).append(error)
         for text in host.ignored:
-            if text.startswith("ansible_winrm_"):
+            if text.startswith(("ansible_winrm_", "ansible_psrp_")):
                 message, _, origin = text.rstrip(")").rpartition(" (")
                 note = UsageError("winrm-ignored", f"{host.name}: {message}", "the setting is left out")
                 found.setdefault((origin, "winrm-ignored"), []).append(note)

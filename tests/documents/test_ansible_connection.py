@@ -151,3 +151,17 @@ def test_winrm_variables_are_settings_of_winrm_hosts_only(tmp_path: Path) -> Non
     assert "geheim" not in repr(hosts["w1"].variables)
     assert "auth" not in hosts["w2"].connection.winrm
     assert any("'plaintext' is not one of" in text for text in hosts["w2"].ignored)
+
+
+def test_psrp_hosts_are_winrm_hosts_with_that_client(tmp_path: Path) -> None:
+    (tmp_path / "hosts").write_text(
+        "[x]\nw1 ansible_connection=psrp ansible_psrp_auth=credssp ansible_psrp_protocol=http ansible_psrp_user=adm\n"
+        "w2 ansible_connection=ansible.builtin.psrp ansible_psrp_cert_validation=ignore ansible_psrp_auth=negotiate\n"
+        "w3 ansible_connection=winrm\n")
+    hosts = load_inventory([tmp_path / "hosts"]).hosts
+    assert dict(hosts["w1"].connection.winrm) == {"client": "psrp", "auth": "credssp", "scheme": "http"}
+    assert (hosts["w1"].connection.transport, hosts["w1"].connection.user) == ("winrm", "adm")
+    assert dict(hosts["w2"].connection.winrm) == {"client": "psrp"}
+    assert any("'ignore' is refused" in text for text in hosts["w2"].ignored)
+    assert any("'negotiate' is not one of" in text for text in hosts["w2"].ignored)
+    assert dict(hosts["w3"].connection.winrm) == {}

@@ -98,6 +98,8 @@ class WindowsHost:
         self._lock = threading.RLock()
         self.shells: dict[str, Shell] = {}
         self.max_shells = 30
+        self.allow_command_shells = True
+        """AllowRemoteShellAccess: without it only runspace pools are made."""
         self.executions: Counter[str] = Counter()
         """How often each command line was started; for PowerShell fed on standard input, each script's text."""
         self.opened = 0
@@ -138,6 +140,8 @@ class WindowsHost:
     def _create(self, request: Request, user: str) -> str:
         element = request.body.find("rsp:Shell", NS)
         assert element is not None
+        if not (self.allow_command_shells or request.resource.startswith(POWERSHELL)):
+            raise wsman.NAMED["access-denied"]
         with self._lock:
             if sum(shell.user == user for shell in self.shells.values()) >= self.max_shells:
                 raise wsman.too_many_shells(self.max_shells)
