@@ -65,6 +65,8 @@ class WinrmSession:
         self._pin = pins[-1] if pins else ""
         self._client: Client | None = None
         self._shell = ""
+        self._ended = ""
+        """The last command: the service still keeps it."""
 
     @property
     def reach(self) -> Reach:
@@ -95,6 +97,7 @@ class WinrmSession:
         started = time.monotonic()
         timeouts = self.host.connection.timeouts
         total, silence = command.timeout or timeouts.total, command.silence or timeouts.silence
+        self._forget()
         self.begin()
         assert self._client is not None
         output = _Output(command, self._place, started, total, silence)
@@ -107,13 +110,12 @@ class WinrmSession:
         finally:
             if not ended:  # also when the user interrupts: deleting the shell ends what runs in it
                 self.close()
-        if ended:
-            self._forget(identity)
+        self._ended = identity if ended else ""
         return output.result()
 
     def close(self) -> None:
         """Delete the shell and close the connection; a new connection is made for that if need be."""
-        shell, self._shell = self._shell, ""
+        shell, self._shell, self._ended = self._shell, "", ""
         client, self._client = self._client, None
         for _ in range(_TRIES if shell else 0):
             try:
@@ -144,8 +146,11 @@ class WinrmSession:
             return PsrpClient(place, password, self._pin)
         return Client(place, password, self._pin)
 
-    def _forget(self, identity: str) -> None:
-        """Let the service drop an ended command. When that fails the shell is replaced: the result stands."""
+    def _forget(self) -> None:
+        """Let the service drop the command before. When that fails the shell is replaced: its result stands."""
+        identity, self._ended = self._ended, ""
+        if not identity:
+            return  # the last one goes with its shell
         assert self._client is not None
         try:
             self._client.terminate(self._shell, identity, _CLOSING)

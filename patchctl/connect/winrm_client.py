@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import xml.etree.ElementTree as ET
 from collections.abc import Callable
 from typing import Any, TypeVar, cast
 
 import requests
-import xmltodict
 from winrm.exceptions import WinRMOperationTimeoutError, WSManFaultError
 from winrm.protocol import Protocol
 
+from patchctl.connect import winrm_soap as soap
 from patchctl.connect.winrm_certificate import shown_digest
 from patchctl.connect.winrm_faults import RAISED, SHELL_GONE, translate
 from patchctl.connect.winrm_http import GuardedTransport, Watchdog
@@ -18,7 +17,6 @@ from patchctl.connect.winrm_kerberos import get_ticket
 from patchctl.connect.winrm_settings import Place
 from patchctl.model.errors import HostError
 
-_SHELL = "http://schemas.microsoft.com/wbem/wsman/1/windows/shell/cmd"
 LONGEST_WAIT = 20
 """Seconds one Receive may wait at the service: proxies and firewalls drop what is silent for longer."""
 IDLE = 1800
@@ -29,7 +27,7 @@ T = TypeVar("T")
 class Client:
     """One connection with its login. For one thread."""
 
-    resource = _SHELL
+    resource = soap.CMD
     """The kind of shell that is made."""
 
     def __init__(self, place: Place, password: str, pin: str) -> None:
@@ -51,56 +49,39 @@ class Client:
         """Open a shell under an id of our own, to be deleted also when the answer is lost."""
         if self._place.auth == "kerberos":
             get_ticket(self._place, seconds)
-        request = {"env:Envelope": self._protocol.build_wsman_header(
-            "http://schemas.xmlsoap.org/ws/2004/09/transfer/Create", _SHELL)}  # fmt: skip
-        request["env:Envelope"]["env:Header"]["w:OptionSet"] = {"w:Option": [
-            {"@Name": "WINRS_NOPROFILE", "#text": "TRUE"}, {"@Name": "WINRS_CODEPAGE", "#text": "65001"}]}
-        request["env:Envelope"]["env:Body"] = {"rsp:Shell": {
-            "@ShellId": shell, "rsp:IdleTimeOut": f"PT{IDLE}S", "rsp:InputStreams": "stdin",
-            "rsp:OutputStreams": "stdout stderr"}}  # fmt: skip
-
-        def act() -> str:
-            root = ET.fromstring(self._protocol.send_message(xmltodict.unparse(request)))  # noqa: S314 - no DTD passes
-            return next(node.text or "" for node in root.iter() if node.get("Name") == "ShellId")
-
-        return self._do(act, seconds)
+        message = soap.create(shell, f"PT{IDLE}S")
+        return self._do(lambda: soap.read_shell(self._protocol.send_message(message)), seconds)
 
     def command(self, shell: str, line: str, seconds: float) -> str:
         """Start a command line; return its id."""
-        return self._do(lambda: str(self._protocol.run_command(shell, line, console_mode_stdin=False)), seconds)
+        return self._do(lambda: soap.read_command(self._protocol.send_message(soap.command(shell, line))), seconds)
 
     def send(self, shell: str, command: str, data: bytes, seconds: float, *, end: bool) -> None:
         """Feed standard input."""
-        self._do(lambda: self._protocol.send_command_input(shell, command, data, end=end), seconds)
+        self._do(lambda: self._protocol.send_message(soap.send(shell, command, data, end=end)), seconds)
 
     def receive(self, shell: str, command: str, seconds: float) -> tuple[bytes, bytes, int | None] | None:
         """Return (stdout, stderr, exit code once it has ended), or None when nothing came for a while."""
         wait = max(1, min(LONGEST_WAIT, int(seconds)))
-        self._protocol.operation_timeout_sec = wait
         self._protocol.transport.read_timeout_sec = wait + 10
 
         def act() -> tuple[bytes, bytes, int | None] | None:
             try:
-                out, err, rc, done = self._protocol.get_command_output_raw(shell, command)
+                return soap.read_output(self._protocol.send_message(soap.receive(shell, command, wait)))
             except WinRMOperationTimeoutError:
                 return None
-            return out, err, rc if done else None
 
         return self._do(act, seconds)
 
     def terminate(self, shell: str, command: str, seconds: float) -> None:
         """Tell the service that a command's output is no longer wanted; it ends what still runs."""
-        self._do(lambda: self._protocol.cleanup_command(shell, command), seconds)
+        self._do(lambda: self._protocol.send_message(soap.terminate(shell, command)), seconds)
 
     def delete(self, shell: str, seconds: float) -> None:
         """Delete a shell; one that is gone already is deleted."""
-        request = {"env:Envelope": self._protocol.build_wsman_header(
-            "http://schemas.xmlsoap.org/ws/2004/09/transfer/Delete", self.resource, shell_id=shell)}  # fmt: skip
-        request["env:Envelope"].setdefault("env:Body", {})
-
         def act() -> None:
             try:
-                self._protocol.send_message(xmltodict.unparse(request))
+                self._protocol.send_message(soap.delete(shell, self.resource))
             except WSManFaultError as error:
                 if error.wsman_fault_code != SHELL_GONE:
                     raise

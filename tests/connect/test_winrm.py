@@ -24,7 +24,7 @@ from tests.winrm.injected import AFTER, BEFORE
 from tests.winrm.peers import ADMIN, PASSWORD, Peer, StartPeers
 from tests.winrm.powershell import Answer
 
-SCRIPT = "Get-Something"
+SCRIPT, NEXT = "Get-Something", "Get-More"
 TIMES = Timeouts(connect=3.0, silence=3.0, total=6.0)
 
 
@@ -197,13 +197,15 @@ FAULTS = [
 @pytest.mark.parametrize(("kind", "at"), FAULTS)
 def test_no_fault_leaks_a_shell_or_runs_anything_twice(winrm_peers: StartPeers, kind: str, at: str) -> None:
     (peer,) = winrm_peers()
-    peer.powershell({SCRIPT: Answer("yes")})
+    peer.powershell({SCRIPT: Answer("yes"), NEXT: Answer("next")})
     fault = peer.inject(kind, at, detail={"fault": "access-denied", "redirect": "http://127.0.0.1:9/"}.get(kind, ""))
     outcome: Any
     session: WinrmSession | None = None
     try:
         session = open_at(peer)
         outcome = session.run(Command(SCRIPT))
+        if at == "Signal":  # sent only when another script follows in the same shell
+            assert session.run(Command(NEXT)).stdout == b"next"
     except HostError as error:
         outcome = error
     finally:
