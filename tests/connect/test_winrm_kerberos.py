@@ -87,6 +87,13 @@ def test_a_ticket_of_kinit_is_enough(site: Site, tls: bool) -> None:
     assert site.peer.delegated == 0
 
 
+def test_runspace_pools_are_reached_by_the_same_ticket(site: Site) -> None:
+    site.realm.kinit(ADMIN, PASSWORD)
+    assert site.run(", client: psrp") == b"yes"
+    site.realm.forget()
+    assert refused(site, ", client: psrp").code == "kerberos-no-ticket"
+
+
 def test_the_name_in_the_realm_may_be_another_than_the_address(site: Site) -> None:
     site.realm.kinit(ADMIN, PASSWORD)
     assert site.run(f", kerberos_host: {NAME}") == b"yes"

@@ -24,9 +24,10 @@ from patchctl.platforms.windows.proven import PROVEN
 from patchctl.platforms.windows.read import CARRIER
 from patchctl.usecases import windows_proof as wp
 from tests.sim.fleet import make_fleet
+from tests.windows.proof.__main__ import main
 from tests.windows.proof.kit import Step, build, contents, manifest, steps
 from tests.windows.proof.page import PAGE, page_text
-from tests.windows.proof.result import CAPTURES, Outcome, ResultError, judge, keep, read_result
+from tests.windows.proof.result import CAPTURES, REGISTRY, Outcome, ResultError, judge, keep, read_result
 from tests.windows.test_texts import errors, unset_variables
 
 ROOT = Path(__file__).parents[2]
@@ -43,7 +44,7 @@ def test_the_driver_reads_no_variable_that_nothing_sets() -> None:
     text = KIT["run-proof.ps1"].decode()
     own = {"matches", "psversiontable"}  # PowerShell sets these
     assert unset_variables(text) == own
-    assert unset_variables(text.replace("$managed = Test-Path", "$other = Test-Path")) == {"managed", *own}
+    assert unset_variables(text.replace("$there = Test-Path", "$other = Test-Path")) == {"there", *own}
 
 
 def test_the_pipeline_of_psrp_reads_no_variable_that_nothing_sets() -> None:
@@ -197,6 +198,20 @@ def test_a_synthetic_result_is_read_and_never_registered(tmp_path: Path) -> None
         keep(outcome, **where)
     assert not where["folder"].exists()
     assert "{}" in where["registry"].read_text()
+
+
+def test_the_command_builds_the_kit_and_refuses_what_shows_nothing(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["build", str(tmp_path / "dist")]) == 0
+    (kit,) = (tmp_path / "dist").iterdir()
+    said = capsys.readouterr().out
+    assert hashlib.sha256(kit.read_bytes()).hexdigest() in said
+    assert f"{len(wp.never_run(list(wp.parts())))} of {len(wp.parts())} parts were never run on Windows" in said
+    before = REGISTRY.read_text()
+    assert main(["import", str(result(tmp_path))]) == 2
+    assert "synthetic" in capsys.readouterr().err
+    assert (REGISTRY.read_text(), (CAPTURES / "99999.1").exists()) == (before, False)
 
 
 def test_a_result_marks_its_parts_until_their_text_changes(tmp_path: Path) -> None:

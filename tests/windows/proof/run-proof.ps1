@@ -121,9 +121,9 @@ foreach ($entry in $kit.files.PSObject.Properties) {
   if ($entry.Name -eq 'run-proof.ps1') { continue }
   if ((Get-Sum (Join-Path $PSScriptRoot $entry.Name)) -ne $entry.Value) { throw "$($entry.Name) is not as it was packed" }
 }
-$managed = Test-Path -LiteralPath $Base
-if ($Change -and $managed) {
-  throw "$Base is there: this host is, or was, managed by patchctl. Steps that change a host run on a fresh one only."
+$there = Test-Path -LiteralPath $Base
+if ($Change -and (Test-Path -LiteralPath "$Base\fence")) {
+  throw "$Base\fence is there: patchctl manages this host. Steps that change a host do not run on such a one."
 }
 $given = @{
   msi = $Msi; msu = $Msu; cab = $Cab; exe = $Exe; update = $Update; removekb = $RemoveKb; removeproduct = $RemoveProduct
@@ -216,9 +216,10 @@ try {
   Write-Result
   Remove-Item -LiteralPath $work -Recurse -Force
   # The fence names a store that does not exist: this host was not managed before, and is not now.
-  if ($Change -and -not $managed -and -not $Reboot -and (Test-Path -LiteralPath $Base)) {
-    Remove-Item -LiteralPath $Base -Recurse -Force
+  if (-not $Reboot) {
+    if ($Change -and (Test-Path -LiteralPath "$Base\fence")) { Remove-Item -LiteralPath "$Base\fence" -Force }
+    if (-not $there -and (Test-Path -LiteralPath $Base)) { Remove-Item -LiteralPath $Base -Recurse -Force }
   }
 }
 Write-Host "Written: $Out. Look through it (it is text) before you give it to anybody."
-if ($Reboot) { Write-Host "The host restarts now. Afterwards remove $Base, which names a controller that does not exist." }
+if ($Reboot) { Write-Host "The host restarts now. Afterwards remove $Base\fence: it names a controller that does not exist." }
