@@ -75,7 +75,7 @@ class Checked:
 
     def testinfra(self, backend: str, count: int) -> Cost:
         lab = self.fleet.lab
-        hosts = ",".join(f"{backend}://ops@{host.address}:{host.port}" for host in self.hosts[:count])
+        hosts = ",".join(f"{backend}://ops@{host.address}:{host.port}?timeout=60" for host in self.hosts[:count])
         config = self._write("ssh_config", f"Host *\n  UserKnownHostsFile {lab.known_hosts}\n  User ops\n"
                                            f"  StrictHostKeyChecking yes\n  LogLevel ERROR\n"
                                            f"  ControlPath {self.folder}/ssh-%C\n")  # one connection for all checks

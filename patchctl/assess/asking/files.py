@@ -11,13 +11,16 @@ from patchctl.model.text import quote_sh
 
 FILE_CAP = 512 * 1024
 """Bytes of one file that are brought home; of a larger one it is said that it was not read."""
+SUM_CAP = 256 * 1024 * 1024
+"""Bytes of one file that are hashed on the host: the hash of a larger one would keep all others waiting."""
 SECRET = re.compile(
     r"/etc/g?shadow-?|/etc/ssh/ssh_host_[a-z0-9]+_key|.*\.(key|p12|pfx|jks|kdbx|keytab)|.*/id_[a-z0-9]+|"
     r"/etc/krb5\.keytab|/proc/.*/environ|/etc/security/opasswd"
 )
 """Files that are never brought home: what a check needs of them is worked out on the host."""
 
-# One awk reads all files. Those longer than the cap are told, not sent; a name with a newline is nobody's.
+# One awk reads all files. Those longer than the cap are told, not sent: find says which before anything is read, for
+# awk would take a large file without line ends for one line. A name with a newline is nobody's.
 _READ = r"""
 pc_list() {
   for pc_f in "$@"; do
@@ -50,7 +53,11 @@ pc_cat() {
   IFS='
 '; set -f; set -- $pc_files; set +f; unset IFS
   [ $# -gt 0 ] || return 0
-  awk -v cap=CAP 'BEGIN { for (i = 1; i < ARGC; i++) {
+  pc_big=$(find -L "$@" -maxdepth 0 -size +CAPc 2>/dev/null)
+  export pc_big
+  awk -v cap=CAP 'BEGIN { n = split(ENVIRON["pc_big"], b, "\n"); for (i = 1; i <= n; i++) big[b[i]] = 1
+  for (i = 1; i < ARGC; i++) {
+    if (ARGV[i] in big) { print "@@ " ARGV[i]; print "@! larger than " cap " bytes"; continue }
     text = ""; n = 0
     while ((got = (getline t < ARGV[i])) > 0) {
       n += length(t) + 1; if (n > cap) break; text = text "=" t "\n" }
@@ -76,7 +83,7 @@ def is_glob(path: str) -> bool:
 def _read(questions: Sequence[str]) -> str:
     plain = [q for q in questions if not is_glob(q)]
     globs = [q for q in questions if is_glob(q)]
-    parts = [PRELUDE, _READ.replace("cap=CAP", f"cap={FILE_CAP}")]
+    parts = [PRELUDE, _READ.replace("CAP", str(FILE_CAP))]
     if plain:
         parts.append(f"pc_list {words(plain)}\n")
     parts += [f"pc_glob {quote_sh(glob)} {glob_pattern(glob)}\n" for glob in globs]
@@ -144,6 +151,9 @@ pc_stat() {
 pc_sum() {
   printf '@@ sha256:%s\n' "$1"; pc_state "$1"
   case $pc_s in m) echo '@- no such file'; return ;; u) echo '@! not readable'; return ;; esac
+  if [ -d "$1" ]; then echo '@! a directory'; return; fi
+  if [ ! -f "$1" ]; then echo '@! not a regular file'; return; fi
+  if [ "$(stat -L -c %s -- "$1" 2>/dev/null || echo 0)" -gt CAP ]; then echo '@! larger than CAP bytes'; return; fi
   if pc_h=$(sha256sum -- "$1" 2>/dev/null); then printf '=%s\n' "${pc_h%% *}"; else echo '@! sha256sum failed'; fi
 }
 pc_acl() {
@@ -160,7 +170,7 @@ pc_acl() {
 
 
 def _stat(questions: Sequence[str]) -> str:
-    parts = [PRELUDE, _STAT]
+    parts = [PRELUDE, _STAT.replace("CAP", str(SUM_CAP))]
     for question in questions:
         kind, colon, path = question.partition(":")
         if colon and kind in ("sha256", "acl"):

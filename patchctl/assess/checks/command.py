@@ -15,7 +15,7 @@ def _script(questions: Sequence[str]) -> str:
     return f"{PRELUDE}{''.join(f'pc_run {quote_sh(q)} sh -c {quote_sh(q)}{chr(10)}' for q in questions)}{END}"
 
 
-COMMANDS = Batch("command", _script, root=True, timeout=120)
+COMMANDS = Batch("command", _script, root=True, timeout=120, apart=True)
 
 
 class Command(CheckType):

@@ -65,6 +65,8 @@ class Batch:
     volatile: bool = False
     powershell: bool = False
     """The script is PowerShell, not sh."""
+    apart: bool = False
+    """Each question is a probe of its own: one that hangs must not take the answers of the others with it."""
 
 
 @dataclass(frozen=True, slots=True)

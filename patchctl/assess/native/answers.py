@@ -21,11 +21,15 @@ def probe_of(batch: Batch, texts: Iterable[str]) -> Probe:
 
 
 def probes_of(questions: Iterable[Question]) -> tuple[Probe, ...]:
-    """Return one probe for each batch that is asked something, ordered by batch."""
+    """Return one probe for each batch that is asked something (or for each question of it), ordered by batch."""
     batches: dict[str, tuple[Batch, set[str]]] = {}
     for question in questions:
         batches.setdefault(question.batch.name, (question.batch, set()))[1].add(question.text)
-    return tuple(probe_of(batch, texts) for _, (batch, texts) in sorted(batches.items()))
+    return tuple(
+        probe_of(batch, part)
+        for _, (batch, texts) in sorted(batches.items())
+        for part in ([[text] for text in sorted(texts)] if batch.apart else [sorted(texts)])
+    )
 
 
 class SnapshotAnswers:
@@ -48,7 +52,7 @@ class SnapshotAnswers:
         found = known.get(text)
         if isinstance(found, Answer):
             return found
-        raise Unreadable(f"{_called(batch, text)}: {found or self._why(batch)}")
+        raise Unreadable(f"{_called(batch, text)}: {found or self._why(batch, text)}")
 
     def has(self, question: Question) -> bool:
         """Say whether a question was put at all: answered, or asked in a probe that failed."""
@@ -67,10 +71,13 @@ class SnapshotAnswers:
                         merged[question] = answer
         return merged
 
-    def _why(self, batch: Batch) -> str:
+    def _why(self, batch: Batch, text: str) -> str:
         """Return why a question of a batch has no answer."""
         if self.snapshot.failure is not None:
             return self.snapshot.failure.message
+        own = self.snapshot.evidence.get(probe_of(batch, [text]).id) if batch.apart else None
+        if own is not None and own.status != OK:
+            return own.reason or own.status
         failed = [e for e in self._probes.get(batch.name, ()) if e.status != OK]
         if failed:
             return failed[0].reason or f"{failed[0].status}"
