@@ -80,6 +80,7 @@ def command(
             return code
         for note in never_run_note(plan):
             print(f"Note: {note}", file=sys.stderr)
+        tell_ways_back(plan, observer)
         confirm(plan, yes)
         return carry_out(
             plan, known, settings, store, observer, reason=reason, override=override_window, detach=detach,
@@ -95,16 +96,28 @@ def _make(
     from patchctl.documents.inventories import load_inventory
     from patchctl.usecases.access import expand_limit, open_connections
     from patchctl.usecases.clock import SystemClock
+    from patchctl.usecases.controller import known_artefacts
     from patchctl.usecases.plan import PlanRequest, controller_names, find_policy, make_plan
 
     request = PlanRequest(
         policy=find_policy(policy, settings), inventory=load_inventory(settings.inventory), actor=current_actor(),
         limit=expand_limit(limit or ""), refresh=refresh or "", forks=settings.forks, controllers=controller_names(),
+        kept=known_artefacts(settings),
     )  # fmt: skip
     redactor = run_secrets().redactor()
     with open_connections(settings, request.inventory, prompt_for_secret(), redactor=redactor) as connections:
         plan = make_plan(request, store.redacting(redactor.clean), connections, SystemClock(), observer, save=save)
     return plan, request.inventory
+
+
+def tell_ways_back(plan: Plan, observer: Observer) -> None:
+    """Say before anything starts which hosts will not be rolled back although the policy asks for it."""
+    if plan.on_failure != "rollback":
+        return
+    for host in [host for host in plan.hosts.values() if host.changes and not host.skip][:1000]:
+        if host.undo is None or host.undo.why_not:
+            why = host.undo.why_not if host.undo else "nobody looked for its earlier versions"
+            observer.note(f"{host.host} cannot be rolled back if it fails: {why}")
 
 
 def confirm(plan: Plan, yes: bool) -> None:

@@ -30,6 +30,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "apply": ("Patch", "Carry out a plan, or plan and carry out a policy"),
     "remediate": ("Patch", "Repair findings of a baseline, ring by ring, and assess again"),
     "rollout": ("Patch", "Status, watch, pause, resume, abort, retry, approve, tick"),
+    "rollback": ("Patch", "Take a rollout back: restore the versions its hosts had before"),
     "report": ("Prove", "Write reports of a rollout, or of an assessment: html, json, csv, arf, sarif ..."),
     "audit": ("Prove", "Verify the hash chain of everything that was recorded"),
     "state": ("Keep", "Size, prune and upgrade the store"),

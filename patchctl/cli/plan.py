@@ -25,6 +25,7 @@ COLUMNS = (
     Column("extras", "EXTRA", right=True),
     Column("security", "SECURITY", wide=True, right=True),
     Column("reboot", "REBOOT"),
+    Column("rollback", "ROLLBACK", wide=True),
     Column("download", "DOWNLOAD", wide=True, right=True),
     Column("what", "WHAT", fit="cut", brief="brief"),
     Column("everything", "ALL CHANGES", wide=True),
@@ -64,13 +65,14 @@ def command(
     from patchctl.cli.visiting import settings_of
     from patchctl.documents.inventories import load_inventory
     from patchctl.usecases.access import expand_limit
+    from patchctl.usecases.controller import known_artefacts
     from patchctl.usecases.plan import PlanRequest, controller_names, find_policy, write_plan_file
 
     settings = settings_of({"inventory": inventory, "state": state, "forks": forks, "timeout": timeout})
     request = PlanRequest(
         policy=find_policy(policy, settings), inventory=load_inventory(settings.inventory), actor=current_actor(),
         limit=expand_limit(limit or ""), refresh=refresh or "", from_snapshots=from_snapshots, forks=settings.forks,
-        timeout=settings.timeout, controllers=controller_names(),
+        timeout=settings.timeout, controllers=controller_names(), kept=known_artefacts(settings),
     )  # fmt: skip
     plan = _make(request, settings, save=not check, quiet=quiet, verbose=verbose)
     if out is not None and not check:
@@ -183,6 +185,7 @@ def _row(plan: Plan, host: HostPlan) -> dict[str, Any]:
     from patchctl.model.units import format_bytes
 
     texts = [_change_text(c.package, c.from_version, c.to_version, pulled=c.pulled) for c in host.changes]
+    texts += [f"{name} removed" for name in host.removals]
     more = f" and {len(texts) - SHOWN_CHANGES} more" if len(texts) > SHOWN_CHANGES else ""
     known = not host.skip
     what = f"{host.skip_state}: {host.skip}" if host.skip else ", ".join(texts[:SHOWN_CHANGES]) + more
@@ -194,6 +197,7 @@ def _row(plan: Plan, host: HostPlan) -> dict[str, Any]:
         "extras": sum(c.pulled for c in host.changes) if known else "-",
         "security": sum(c.security is True for c in host.changes) if known else "-",
         "reboot": _reboot_text(host),
+        "rollback": _rollback_text(host),
         "download": format_bytes(host.download_bytes) if known else "-",
         "what": what or "nothing to do",
         "everything": ", ".join(texts),
@@ -212,6 +216,25 @@ def _reboot_text(host: HostPlan) -> str:
     if not host.reboot_expected:
         return "no"
     return "due, not done" if host.reboot == "never" else "yes"
+
+
+def _rollback_text(host: HostPlan) -> str:
+    if host.skip or not host.changes:
+        return "-"
+    return "unknown" if host.undo is None else "no" if host.undo.why_not else "yes"
+
+
+def _ways_back(plan: Plan) -> list[str]:
+    """Say on how many hosts the earlier versions can be restored, and which hosts cannot be taken back and why."""
+    hosts = [host for host in plan.hosts.values() if host.changes and not host.skip and host.undo is not None]
+    if not hosts:
+        return []
+    sources = Counter(change.origin for host in hosts if host.undo for change in host.undo.changes)
+    lost = [host for host in hosts if host.undo and host.undo.why_not]
+    come = f" (earlier versions: {_join(sources)})" if sources else ""
+    lines = [f"ROLLBACK      possible on {len(hosts) - len(lost):,} of {_count(len(hosts), 'host')}{come}"]
+    lines += [f"  {host.host} cannot be rolled back: {host.undo.why_not}" for host in lost[:SHOWN_LINES] if host.undo]
+    return lines
 
 
 def _count_refused(plan: Plan) -> dict[str, Any]:
@@ -258,6 +281,8 @@ def _footer(plan: Plan, out: str) -> Sequence[str]:
         parts += [f"soak {format_duration(ring.soak)}"] if ring.soak else []
         parts += [f"approval: {ring.approval}"] if ring.approval else []
         lines.append(f"Ring {ring.name}: {', '.join(parts)}")
+    lines += _ways_back(plan)
+    lines += [f"REMOVED       {host.host}: {', '.join(host.removals)}" for host in plan.hosts.values() if host.removals]
     lines += _refused(plan)
     left = [host for host in plan.hosts.values() if host.skip]
     if left:

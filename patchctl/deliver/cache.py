@@ -13,9 +13,12 @@ from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
 from typing import IO
 
-from patchctl.model.errors import PatchctlError
+from patchctl.model.codec import from_json, to_json
+from patchctl.model.errors import PatchctlError, UsageError
+from patchctl.model.facts import Artefact
 
 CHUNK = 262_144
+_INDEX = "index.jsonl"
 _HEX = frozenset("0123456789abcdef")
 
 
@@ -38,6 +41,37 @@ class ArtefactCache:
     def has(self, sha256: str) -> bool:
         """Say whether the artefact is there (its content is checked when it is read)."""
         return self.path(sha256).is_file()
+
+    def note(self, artefact: Artefact) -> None:
+        """Remember what the file of that hash is, so that `known` finds it by package and version."""
+        try:
+            with (self.folder / _INDEX).open("ab") as index:
+                index.write(to_json(artefact) + b"\n")
+        except OSError as error:
+            message = f"{self.folder / _INDEX}: {error.strerror or error}"
+            raise ArtefactError("cache-unusable", message, "make room there, or name another folder") from error
+
+    def known(self) -> dict[tuple[str, str, str], Artefact]:
+        """Return what is kept, by (package, version, arch). A line that is cut or damaged is as if it were not there.
+
+        Of two files with one name the later counts.
+        """
+        try:
+            lines = (self.folder / _INDEX).read_bytes().splitlines()
+        except FileNotFoundError:
+            return {}
+        except OSError as error:
+            message = f"{self.folder / _INDEX}: {error.strerror or error}"
+            raise ArtefactError("cache-unusable", message, "make it readable") from error
+        found: dict[tuple[str, str, str], Artefact] = {}
+        for line in dict.fromkeys(lines):
+            try:
+                artefact = from_json(Artefact, line)
+                if self.has(artefact.sha256):
+                    found[artefact.package, artefact.version, artefact.arch] = artefact
+            except (UsageError, ValueError):
+                continue
+        return found
 
     def add(self, sha256: str, chunks: Iterable[bytes], size: int = 0) -> Path:
         """Take in an artefact and return its path. `size` in bytes, if known, bounds what is read.

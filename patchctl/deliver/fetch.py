@@ -58,6 +58,7 @@ class Fetcher:
                 except ArtefactError as second:
                     message = f"{error.message}; from the host: {second.message}"
                     raise ArtefactError(second.code, message, second.hint) from second
+            self.cache.note(artefact)
 
     def _download(self, artefact: Artefact) -> None:
         place = urlsplit(artefact.uri)

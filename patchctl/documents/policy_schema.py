@@ -207,8 +207,6 @@ class PolicyFile(Strict):
 WITHOUT_EFFECT = ("approvers", "drain", "bundle", "deadline", "stage")
 """Keys read and checked whose feature is not built yet; validate says so."""
 FAILURE_NOTES = {
-    "rollback": ("'on_failure: rollback' is carried out as halt: no earlier version is restored",
-                 "restore by hand, or from a snapshot of the host; write halt to be told no more"),
     "continue": ("'on_failure: continue' does what halt does: the rollout goes on until limits.errors is crossed",
                  "set limits.errors to what may fail"),
 }

@@ -5,7 +5,7 @@ A plan changes packages (Change) or repairs findings (Fix and HostFix); its `kin
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from patchctl.model.errors import HostFailure
 from patchctl.model.facts import Artefact
@@ -103,6 +103,18 @@ class PlannedBaseline:
 
 
 @dataclass(frozen=True, slots=True)
+class Undo:
+    """How a host gets back to the versions that its plan starts from: known, or refused, before anything changes."""
+
+    changes: tuple[Change, ...] = ()
+    """The plan's changes backwards; `origin` says where each earlier version was found, `sha256` names its file."""
+    removals: tuple[str, ...] = ()
+    """Packages that the plan installs anew."""
+    why_not: str = ""
+    """Why the host cannot be rolled back, naming the packages; "" = it can, and all files are known by hash."""
+
+
+@dataclass(frozen=True, slots=True)
 class HostPlan:
     """What happens on one host. No changes = the host is already where the policy wants it."""
 
@@ -143,6 +155,8 @@ class HostPlan:
     """What a reader must know about this host: broken packages, a freeze that has ended ..."""
     fixes: tuple[HostFix, ...] = ()
     findings_left: tuple[LeftFinding, ...] = ()
+    undo: Undo | None = None
+    """The way back; None = nobody has looked for one."""
 
     @property
     def changes_something(self) -> bool:
@@ -153,6 +167,11 @@ class HostPlan:
     def work(self) -> int:
         """How many changes are planned, of packages or fixes."""
         return len(self.changes) + len(self.fixes)
+
+    def backwards(self) -> HostPlan:
+        """Return the plan that takes this one back. Without a known way back it changes nothing."""
+        undo = self.undo or Undo()
+        return replace(self, changes=undo.changes, removals=undo.removals)
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,6 +210,8 @@ class Plan:
     inventory_sources: tuple[str, ...] = ()
     limit: str = ""
     """The --limit the plan was made with."""
+    undoes: str = ""
+    """The rollout that this one takes back ("" = it is none of that kind)."""
     next_due: float | None = None
     """Unix time at which the next update that is not approved yet becomes due."""
     notes: tuple[str, ...] = field(default=())

@@ -48,7 +48,6 @@ class HostJob:
     boot      look whether the host is back with another boot id       yes
     verify    new login, new snapshot, health after, compare           yes
     cleanup   remove the spool, prove that it is gone                  yes
-    rollback  start a runner that restores earlier versions            as start
     """
 
     id: str
@@ -65,6 +64,8 @@ class HostJob:
     """Names of remedies this attempt applies before the install (rollout/remedies.py)."""
     previous: str = ""
     """The attempt this one follows after an interruption or failure."""
+    undo: bool = False
+    """It serves to take the host's changes back: the earlier versions are what is staged, installed and verified."""
     data: dict[str, Any] = field(default_factory=dict)
     """Results of earlier jobs this one needs (health before, ...). JSON values only."""
 

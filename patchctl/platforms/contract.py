@@ -99,6 +99,27 @@ class PendingAlone(Protocol):
         ...
 
 
+class WayBack(Protocol):
+    """What a platform may have besides: it can put earlier versions back.
+
+    Its install_script then takes changes to lower versions, with their files, and `removals` that are not there.
+    """
+
+    def earlier_probe(self, changes: Sequence[Change], refresh: str = "auto") -> Probe:
+        """Return a probe that asks the host where the versions can be had that these changes start from.
+
+        Nothing is fetched. `refresh` as for resolve_probe.
+        """
+        ...
+
+    def read_earlier(self, changes: Sequence[Change], output: str) -> tuple[Artefact, ...]:
+        """Read earlier_probe's output: files of earlier versions by SHA-256, `origin` saying where each was found.
+
+        A file without `uri` is on the host, and download_script finds it there. What is not returned cannot be had.
+        """
+        ...
+
+
 class WholeUpgrades(Protocol):
     """What a platform may have besides: its distributor supports hosts only that have all updates or none."""
 

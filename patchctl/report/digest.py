@@ -64,10 +64,12 @@ class RingDigest:
     finished_at: float | None
     approvals: tuple[tuple[float, str, str], ...]
     """(Unix time, actor, reason)"""
+    rolled_back: int = 0
+    """Hosts that were taken back, where that was the aim."""
 
     @property
     def verified(self) -> int:
-        return count_verified(self.counts)
+        return count_verified(self.counts) + self.rolled_back
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +124,8 @@ def digest_rollout(plan: Plan, events: Sequence[Sealed], document: Mapping[str, 
     last = events[-1].event.at if events else None
     return RolloutDigest(
         plan=plan, state=state, title=title_of(state, code), message=str(document.get("reason") or ""),
-        exit_code=code, total=len(hosts), verified=count_verified(counts), counts=counts,
+        exit_code=code, total=len(hosts), counts=counts,
+        verified=count_verified(counts) + sum(host.rolled_back_on_request for host in hosts if plan.undoes),
         limits=measure_limits(plan, hosts, document), started_at=document.get("started_at"),
         ended_at=document.get("ended_at") or last, rings=_digest_rings(plan, hosts, events), hosts=hosts,
         not_approved=sum_not_approved(plan), events=tuple(events),
@@ -153,6 +156,8 @@ def exit_code_for(document: Mapping[str, Any]) -> int:
     over = state in ("completed", "halted", "aborted")
     codes = {{"halted": 6, "paused": 7}.get(state, 0)}
     for host in document.get("hosts", ()):
+        if host.get("state") == "rolled-back" and host.get("counts") == "":
+            continue  # somebody asked for it
         code = code_of_state(str(host.get("state")))
         if code != 3 or over:
             codes.add(code)
@@ -224,6 +229,7 @@ def _digest_rings(plan: Plan, hosts: Sequence[HostDigest], events: Sequence[Seal
             RingDigest(
                 name, ring_plan.windows, ring_plan.soak, ring_plan.approval, len(members), count_states(members),
                 opened.get(name), finished.get(name), tuple(approvals.get(name, ())),
+                sum(host.rolled_back_on_request for host in members) if plan.undoes else 0,
             )
         )  # fmt: skip
     return tuple(found)

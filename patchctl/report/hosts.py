@@ -90,6 +90,10 @@ class HostDigest:
     def host(self) -> str:
         return self.plan.host
 
+    @property
+    def rolled_back_on_request(self) -> bool:
+        return _is_meant(self.state, self.counts)
+
 
 def digest_host(plan: HostPlan, shown: Mapping[str, Any], events: Sequence[Event]) -> HostDigest:
     """Bring a host's plan, its entry of the status document and its events together."""
@@ -99,10 +103,12 @@ def digest_host(plan: HostPlan, shown: Mapping[str, Any], events: Sequence[Event
     message = str(shown.get("message") or (settled.reason if settled else "") or diagnosis.get("message") or plan.skip)
     reported = _reported_changes(shown, events)
     boots = _boot_ids(plan, events)
+    counts = str(settled.data.get("counts", "")) if settled else ""
+    proven = state in PROVEN or (bool(settled) and _is_meant(state, counts))
     begun = [e.at for e in events if e.kind == "job-intended"]
     return HostDigest(
-        plan=plan, state=state, message=message, counts=str(settled.data.get("counts", "")) if settled else "",
-        attempts=int(shown.get("attempts") or 0), changes=_change_lines(plan, state, reported),
+        plan=plan, state=state, message=message, counts=counts,
+        attempts=int(shown.get("attempts") or 0), changes=_change_lines(plan, proven, reported),
         started_at=begun[0] if begun else None, ended_at=settled.at if settled else None, boot_ids=boots,
         reboot=_reboot_word(state, boots, events), touched=_touched(events), failures=_failures(events),
         conffiles=_conffiles(events), health=_health(events), fixes=_fix_lines(shown),
@@ -130,7 +136,12 @@ def _reported_changes(shown: Mapping[str, Any], events: Sequence[Event]) -> list
     return found if found or not shown.get("changed") else list(shown.get("changes") or ())
 
 
-def _change_lines(plan: HostPlan, state: str, reported: Sequence[Mapping[str, Any]]) -> tuple[ChangeLine, ...]:
+def _is_meant(state: str, counts: str) -> bool:
+    """Whether a host was rolled back because somebody asked for it, and not because it failed."""
+    return state == "rolled-back" and not counts
+
+
+def _change_lines(plan: HostPlan, proven: bool, reported: Sequence[Mapping[str, Any]]) -> tuple[ChangeLine, ...]:
     """Match planned changes with reported ones; several reports of one package (a retry) are first to last."""
     seen: dict[tuple[str, str], tuple[str, str]] = {}
     for change in reported:
@@ -140,11 +151,11 @@ def _change_lines(plan: HostPlan, state: str, reported: Sequence[Mapping[str, An
     lines = []
     for wanted in plan.changes:
         found = seen.pop((wanted.package, wanted.arch), None) or seen.pop((wanted.package, ""), None)
-        lines.append(_planned_line(wanted, found, proven=state in PROVEN))
+        lines.append(_planned_line(wanted, found, proven=proven))
     removals = set(plan.removals)
     for (package, arch), (before, after) in sorted(seen.items()):
         planned = not after and package in removals
-        result = ("verified" if state in PROVEN else "installed") if planned else "not-planned"
+        result = ("verified" if proven else "installed") if planned else "not-planned"
         lines.append(ChangeLine(package, arch, before, after, result, reason="planned removal" if planned else ""))
     return tuple(lines)
 

@@ -82,7 +82,7 @@ def group_trouble(hosts: Sequence[HostDigest]) -> list[Trouble]:
     """Group hosts that did not end well by state and cause, the gravest state and the largest group first."""
     groups: dict[tuple[str, str], list[str]] = {}
     for host in hosts:
-        if host.state in _TROUBLE:
+        if host.state in _TROUBLE and not host.rolled_back_on_request:
             groups.setdefault((host.state, explain_host(host)), []).append(host.host)
     found = [Trouble(state, tuple(names), message) for (state, message), names in groups.items()]
     return sorted(found, key=lambda t: (_TROUBLE.index(t.state), -len(t.hosts), t.hosts))
@@ -98,7 +98,7 @@ def explain_host(host: HostDigest) -> str:
         done = sum(1 for fix in host.fixes if fix.after == fix.intended)
         changed = f"{done} of {_count(len(host.fixes), 'finding')} repaired"
         parts.append({True: changed, False: "host unchanged", None: "unknown what was changed"}[host.touched])
-    elif host.state in _RETRIED and host.plan.changes:
+    elif host.state in _RETRIED - {"rolled-back"} and host.plan.changes:
         done = sum(1 for change in host.changes if change.result == "installed")
         changed = f"{done} of {_count(len(host.plan.changes), 'planned package')} changed"
         parts.append({True: changed, False: "host unchanged", None: "unknown what was changed"}[host.touched])
@@ -107,14 +107,13 @@ def explain_host(host: HostDigest) -> str:
 
 def next_commands(digest: RolloutDigest) -> list[str]:
     """Return the commands that make sense now."""
-    states = {state for state, _ in digest.counts}
     commands = []
     under_way = digest.state in ("running", "planned")
     if digest.state in ("halted", "paused") or (under_way and digest.exit_code in _BY_SIGNAL):
         commands.append(f"patchctl rollout resume {digest.rollout}")
     elif under_way:
         commands.append(f"patchctl rollout watch {digest.rollout}")
-    if states & _RETRIED and not under_way:
+    if any(h.state in _RETRIED and not h.rolled_back_on_request for h in digest.hosts) and not under_way:
         commands.append(f"patchctl rollout retry {digest.rollout} --failed")
     return commands
 

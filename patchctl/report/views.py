@@ -122,6 +122,8 @@ def describe_event(kind: str, data: dict[str, Any]) -> str:
         error = data.get("error") or {}
         why = f" ({error.get('code')}: {error.get('message')})" if error else ""
         return one_line(f"{data.get('kind', 'job')}: {data.get('result', '?')}{why}", 300)
+    if kind == "host-rolled-back":
+        return one_line(f"rolled back by {data.get('by', '?')}")
     if kind == "host-settled":
         return one_line(f"settled: {data.get('state', '?')}")
     if kind == "host-concluded":

@@ -91,7 +91,10 @@ def _follow(state: RolloutState, gate: Gate, now: float, around: Surroundings) -
             continue
         plan = state.plan.hosts[name]
         signatures = around.signatures.get(plan.platform, ())
-        step = next_step(Case(state, plan, host, host.last, now, gate.open, gate.reason, signatures))
+        # A host that is taken back is at work, like one that is verified: neither window nor halt leaves it half-way.
+        may_start = state.status != ABORTED if host.undoing else gate.open
+        plan = plan.backwards() if host.undoing else plan
+        step = next_step(Case(state, plan, host, host.last, now, may_start, gate.reason, signatures))
         if isinstance(step, WakeAt):
             waits.until[name] = (host, step.time)
             wake = min(wake, step.time)

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
-from patchctl.model.plan import HostFix
+from patchctl.model.plan import HostFix, HostPlan
 from patchctl.rollout.gates import measure_limits
 from patchctl.rollout.state import HostProgress, RolloutState
 
@@ -24,6 +24,7 @@ def to_document(state: RolloutState) -> dict[str, Any]:
         "ended_at": state.ended_at,
         "controller": state.controller,
         "windows_overridden": state.windows_overridden,
+        "undoes": state.plan.undoes or None,
         "rings": [_ring(state, index) for index in range(len(state.rings))],
         "hosts": [_host(state, host) for host in state.hosts.values()],
         "limits": [
@@ -79,6 +80,7 @@ def _host(state: RolloutState, host: HostProgress) -> dict[str, Any]:
         "changed": bool(host.changes),
         "fixes": [_fix(state, host, fix) for fix in plan.fixes],
         "backup": str(host.install.get("backup") or ""),
+        "rollback": describe_undo(plan),
         "conffiles": list(host.install.get("conffiles") or ()),
         "reboot": {
             "policy": plan.reboot,
@@ -103,6 +105,22 @@ def _fix(state: RolloutState, host: HostProgress, fix: HostFix) -> dict[str, Any
         "severity": planned.severity, "was": fix.was, "intended": "PASS", "is": after.get("is"),
         "actual": str(after.get("actual") or fix.actual), "result": results[-1] if results else None,
     }  # fmt: skip
+
+
+def describe_undo(plan: HostPlan) -> dict[str, Any] | None:
+    """Return whether and from where a host's earlier versions can be restored; None where nothing is changed."""
+    if not plan.changes:
+        return None
+    undo = plan.undo
+    return {
+        "feasible": None if undo is None else not undo.why_not,
+        "reason": "nobody looked for the earlier versions" if undo is None else undo.why_not,
+        "changes": [
+            {"package": c.package, "from": c.from_version, "to": c.to_version, "source": c.origin, "sha256": c.sha256}
+            for c in (undo.changes if undo else ())
+        ],
+        "removals": list(undo.removals) if undo else [],
+    }
 
 
 def _diagnosis(host: HostProgress) -> dict[str, Any] | None:

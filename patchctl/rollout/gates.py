@@ -14,7 +14,16 @@ from collections.abc import Iterator, Mapping, Set
 from dataclasses import dataclass
 
 from patchctl.model.plan import HostPlan
-from patchctl.model.rollout import FAILED, IN_DOUBT, INTERRUPTED, LATE, REBOOT_PENDING, SUCCEEDED, UNREACHABLE
+from patchctl.model.rollout import (
+    FAILED,
+    IN_DOUBT,
+    INTERRUPTED,
+    LATE,
+    REBOOT_PENDING,
+    ROLLED_BACK,
+    SUCCEEDED,
+    UNREACHABLE,
+)
 from patchctl.model.units import resolve_budget
 from patchctl.rollout.state import HostProgress, RingProgress, RolloutState
 from patchctl.rollout.windows import openings, parse_window
@@ -87,10 +96,9 @@ def acknowledge(state: RolloutState) -> dict[str, int]:
 
 
 def _halts(state: RolloutState) -> Iterator[Halt]:
-    undone = "; failed hosts were not rolled back" if state.plan.on_failure == "rollback" else ""
     for use in measure_limits(state):
         if use.crossed:
-            yield Halt(use.name, use.count, f"{use}{undone if use.name == 'errors' else ''}")
+            yield Halt(use.name, use.count, str(use))
     for index, ring in enumerate(state.rings[:-1]):
         if state.rings[index + 1].opened_at is not None:
             continue
@@ -99,8 +107,13 @@ def _halts(state: RolloutState) -> Iterator[Halt]:
         if not all(host.settled for host in hosts):
             return
         bad = sum(1 for host in hosts if host.counts)
-        if bad and not any(host.state in PROVEN_STATES for host in hosts):
+        if bad and not any(is_proven(host) for host in hosts):
             yield Halt(f"ring {ring.name}", bad, f"ring {ring.name} proved nothing: none of its hosts succeeded")
+
+
+def is_proven(host: HostProgress) -> bool:
+    """Whether a verification showed the host as its rollout wants it; rolled back counts where that was the aim."""
+    return host.state in PROVEN_STATES or (host.state == ROLLED_BACK and not host.counts)
 
 
 def check_ring(state: RolloutState, index: int, now: float) -> Gate:

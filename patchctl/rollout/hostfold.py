@@ -14,6 +14,7 @@ from patchctl.model.rollout import (
     PENDING,
     PREFLIGHT,
     REBOOTING,
+    ROLLED_BACK,
     STAGING,
     VERIFYING,
     Diagnosis,
@@ -40,16 +41,19 @@ def fold_host(host: HostProgress, event: Event) -> HostProgress:
     if event.kind == "controller-took-over":
         return _orphan(host)
     if event.kind == "host-postponed":
-        return replace(
-            host, state=PENDING, message=event.reason, last=None, tries=0, started_at=None, attempt_at=None,
-            not_before=0.0,
-        )
+        host = replace(host, message=event.reason, tries=0, attempt_at=None, not_before=0.0)
+        return _await_undo(host, event) if host.undoing else replace(host, state=PENDING, last=None, started_at=None)
     if event.kind == "host-overdue":
         return replace(host, state=IN_DOUBT, message=event.reason, overdue=True, counts="errors")
     if event.kind == "host-concluded":
         return _fold_conclusion(host, data, event.reason)
     if event.kind == "host-retried":
-        return _begin_attempt(host, host.conclusion or Conclusion(PENDING), event.reason)
+        host = _begin_attempt(host, host.conclusion or Conclusion(PENDING), event.reason)
+        return _await_undo(host, event) if host.undoing else host
+    if event.kind == "host-rolling-back":
+        return _begin_undo(host, event)
+    if event.kind == "host-rolled-back":  # by another rollout, after this one had settled it
+        return replace(host, state=ROLLED_BACK, message=event.reason, counts="")
     if event.kind == "rollout-retried":
         return _retry_settled(host, event)
     return replace(  # host-settled
@@ -116,7 +120,8 @@ def _fold_outcome(host: HostProgress, event: Event) -> HostProgress:
 
 def _fold_start(host: HostProgress, result: str, given: Mapping[str, Any]) -> HostProgress:
     if result in ("started", "adopted"):
-        return replace(host, confirmed=True, started_boot_id=str(given.get("boot_id") or host.started_boot_id))
+        boot_id = str(given.get("boot_id") or host.started_boot_id)
+        return replace(host, confirmed=True, touched=True, started_boot_id=boot_id)
     if result == "unreachable":
         return replace(host, state=host.state if host.overdue else IN_DOUBT)
     return replace(host, open_attempt=False)
@@ -124,12 +129,12 @@ def _fold_start(host: HostProgress, result: str, given: Mapping[str, Any]) -> Ho
 
 def _fold_poll(host: HostProgress, result: str, given: Mapping[str, Any]) -> HostProgress:
     if result == "running":
-        return replace(host, confirmed=True)
+        return replace(host, confirmed=True, touched=True)
     if result not in ("finished", "interrupted", "absent"):
         return host
     host = replace(host, open_attempt=False)
     if result in ("finished", "interrupted"):
-        host = replace(host, install=given, changes=(*host.changes, *(given.get("changes") or ())))
+        host = replace(host, touched=True, install=given, changes=(*host.changes, *(given.get("changes") or ())))
     if result == "finished" and given.get("rc") != 0:
         host = replace(host, failed_rc=int(given.get("rc", -1)))
     if result == "interrupted" or (result == "absent" and host.confirmed):
@@ -150,18 +155,20 @@ def _orphan(host: HostProgress) -> HostProgress:
 def _fold_conclusion(host: HostProgress, data: Mapping[str, Any], reason: str) -> HostProgress:
     conclusion = Conclusion(
         data["state"], reason, data.get("counts", ""), data.get("retry", False), data.get("not_before", 0.0),
-        tuple(data.get("adjustments", ())), data.get("cleanup", True),
+        tuple(data.get("adjustments", ())), data.get("cleanup", True), data.get("undo", False),
     )
-    # What a look after a failed install met is its consequence; the diagnosis names the cause.
+    # What a look after a failed install met is its consequence; the diagnosis names the cause. So does that of a
+    # host that is rolled back: what happens on the way back is told in words.
     error = host.last.error if host.last is not None and host.failed_rc is None else None
-    host = replace(host, error=error)
+    host = replace(host, error=host.error if host.undoing else error)
     found = data.get("diagnosis")
     if not found:
         return replace(host, conclusion=conclusion, message=reason)
     diagnosis = Diagnosis(**found)
     failure = (diagnosis.signature, diagnosis.evidence, ",".join(host.adjustments))
     return replace(
-        host, conclusion=conclusion, message=reason, diagnosis=diagnosis, failures=(*host.failures, failure)
+        host, conclusion=conclusion, message=reason, diagnosis=host.cause if host.undoing else diagnosis,
+        failures=(*host.failures, failure),
     )
 
 
@@ -175,12 +182,27 @@ def _begin_attempt(host: HostProgress, conclusion: Conclusion, reason: str) -> H
     )
 
 
+def _begin_undo(host: HostProgress, event: Event) -> HostProgress:
+    """A new attempt, linked to the one that failed, takes the host back. It counts as failed from now on."""
+    cause = host.diagnosis
+    host = _begin_attempt(host, Conclusion(PENDING), event.reason)
+    host = replace(host, undoing=True, cause=cause, retries=0, failures=(), counts="errors", overdue=False)
+    return _await_undo(host, event)
+
+
+def _await_undo(host: HostProgress, event: Event) -> HostProgress:
+    """Let the host's next step be the beginning of an attempt to roll it back: it stays at work."""
+    return replace(host, state=PENDING, last=LastJob("", "rollback", "due", event.at))
+
+
 def _retry_settled(host: HostProgress, event: Event) -> HostProgress:
     """Take a host that ended badly up again. An attempt whose end was never seen is asked about first."""
     host = replace(
         host, settled=False, counts="", retries=0, failures=(), overdue=False, started_at=None, ended_at=None,
-        attempt_at=None, not_before=0.0, diagnosis=None, error=None, message=event.reason,
+        attempt_at=None, not_before=0.0, diagnosis=host.cause if host.open_attempt else None, error=None,
+        message=event.reason, touched=host.touched and host.state != ROLLED_BACK,
     )
     if host.open_attempt:
         return replace(host, state=IN_DOUBT, last=LastJob("", "start", "unreachable", event.at), attempt_at=event.at)
+    host = replace(host, undoing=False, cause=None)
     return replace(_begin_attempt(host, Conclusion(PENDING, event.reason), event.reason), retries=0)

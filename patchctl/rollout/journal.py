@@ -36,7 +36,8 @@ ROLLOUT_KINDS = (
     "windows-overridden", "ring-opened", "ring-finished", "approval-requested", "ring-approved", "notification-sent",
 )
 HOST_KINDS = (
-    "job-intended", "job-ended", "host-postponed", "host-overdue", "host-concluded", "host-retried", "host-settled",
+    "job-intended", "job-ended", "host-postponed", "host-overdue", "host-concluded", "host-retried",
+    "host-rolling-back", "host-settled", "host-rolled-back",
 )
 NOTIFIED_KINDS = ("rollout-halted", "rollout-aborted", "rollout-completed")
 
@@ -117,6 +118,8 @@ def intent_draft(job: HostJob, attempt_number: int) -> Draft:
         data["adjustments"] = list(job.adjustments)
     if job.previous:
         data["previous"] = job.previous
+    if job.undo:
+        data["undo"] = True
     return Draft("job-intended", job.host, data, durable=job.kind not in LOOKS)
 
 

@@ -216,8 +216,6 @@ def _find_limits(
 
 def _list_notes(policy: Policy, assigned: Mapping[str, Sequence[str]], late: Sequence[str]) -> tuple[str, ...]:
     notes = [f"policy key {key!r} has no effect yet" for key, _ in policy.extra]
-    if policy.on_failure == "rollback":
-        notes.append("on_failure: rollback is carried out as halt: no earlier version is restored")
     if assigned.get(""):
         notes.append(f"no ring takes {len(assigned[''])} hosts: {_shorten(assigned[''])}; add a ring with size: rest")
     if late:

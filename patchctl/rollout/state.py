@@ -46,6 +46,8 @@ class Conclusion:
     """What the next attempt will do differently."""
     cleanup: bool = True
     """Whether there is something on the host to clean up."""
+    undo: bool = False
+    """The host is to be rolled back next."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +113,12 @@ class HostProgress:
     """(signature, evidence, adjustments) of each failed attempt so far, oldest first."""
     error: HostFailure | None = None
     """The error behind the conclusion, if there was one."""
+    touched: bool = False
+    """An attempt has begun on the host at some time: it may have changed something."""
+    undoing: bool = False
+    """It failed, and is being taken back to its earlier versions (or was, once it is settled)."""
+    cause: Diagnosis | None = None
+    """Why it is rolled back."""
     conclusion: Conclusion | None = None
 
     @property

@@ -2,8 +2,8 @@
 
 preflight -> stage -> start -> poll ... -> verify (-> reboot -> boot ... -> verify) -> cleanup -> end state.
 Reboot policy `always` reboots before the first verification. What fails is concluded first (recorded with its
-diagnosis), then cleaned up, and only then settled or tried again in a new, linked attempt. An attempt that may be at
-work is always asked about before anything else happens to its host.
+diagnosis), then cleaned up, and only then settled, tried again or rolled back (rollout/undo.py) in a new, linked
+attempt. An attempt that may be at work is always asked about before anything else happens to its host.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from patchctl.model.rollout import (
     INTERRUPTED,
     LATE,
     REBOOT_PENDING,
+    ROLLED_BACK,
     SKIPPED,
     SUCCEEDED,
     UNREACHABLE,
@@ -36,6 +37,7 @@ from patchctl.rollout.hostfold import NO_PROGRESS
 from patchctl.rollout.journal import intent_draft
 from patchctl.rollout.remedies import Retry, adjustments_for, choose_retry
 from patchctl.rollout.state import ABORTED, HostProgress, LastJob, RolloutState
+from patchctl.rollout.undo import end_undo, why_no_undo
 
 REBOOT_CAP = 5
 """Reboots of one host in one rollout, whatever asks for them."""
@@ -113,12 +115,12 @@ def _after_preflight(case: Case) -> Action:
     if result == "done":
         if case.host.previous or not case.plan.changes_something:
             return _run(case.state, case.host, "verify")
-        return _settle(case.host, SUCCEEDED, "nothing left to change")
+        return _settle(case.host, _good_end(case), "nothing left to change")
     if result == "changed":
         lines = [one_line(str(line)) for line in case.last.data.get("changed") or ()]
-        return _settle(case.host, SKIPPED, f"changed since the plan: {'; '.join(lines)[:500]}", "changed")
+        return _end(case, SKIPPED, f"changed since the plan: {'; '.join(lines)[:500]}", "changed")
     if result == "veto":
-        return _settle(case.host, FROZEN, _said(case, "the host's owner holds it (/etc/patchctl/hold)"))
+        return _end(case, FROZEN, _said(case, "the host's owner holds it (/etc/patchctl/hold)"))
     return _not_reached(case) if _is_access(case.last) else _fail(case, cleanup=False)
 
 
@@ -235,9 +237,15 @@ def _after_cleanup(case: Case) -> Action:
     raise AssertionError(f"{case.host.host}: cleaned up without a conclusion")
 
 
+def _after_rollback(case: Case) -> Action:
+    """The host is to be rolled back: begin, once it is time."""
+    return _look(case, "preflight", case.host.not_before) if case.may_start else _postpone(case)
+
+
 _AFTER: dict[str, Callable[[Case], Action]] = {
     "preflight": _after_preflight, "stage": _after_stage, "start": _after_start, "poll": _after_poll,
     "reboot": _after_reboot, "boot": _after_boot, "verify": _after_verify, "cleanup": _after_cleanup,
+    "rollback": _after_rollback,
 }
 
 
@@ -254,8 +262,9 @@ def _close(case: Case) -> Action:
         if last.result != "ok":
             left = ", ".join(one_line(str(item)) for item in last.data.get("residue") or ()) or f"runs/{host.attempt}"
             message = f"{message}; left on the host: {left}".lstrip("; ")
-    if conclusion.retry:
-        return Record((Draft("host-retried", host.host, {"attempt": host.attempt}, message),))
+    if conclusion.retry or conclusion.undo:
+        kind = "host-retried" if conclusion.retry else "host-rolling-back"
+        return Record((Draft(kind, host.host, {"attempt": host.attempt}, message),))
     return _settle(host, conclusion.state, message, conclusion.counts, diagnosis=host.diagnosis)
 
 
@@ -290,7 +299,7 @@ def _succeed(case: Case, required: object) -> Action:
     if required is not False:
         notes.append("whether a reboot is required is unknown")
     notes += [one_line(str(note)) for note in case.last.data.get("notes") or ()]
-    return _conclude(case, LATE if host.overdue else SUCCEEDED, "; ".join(notes))
+    return _conclude(case, LATE if host.overdue else _good_end(case), "; ".join(notes))
 
 
 def _reboot(case: Case) -> Action:
@@ -336,10 +345,18 @@ def _fail_with(case: Case, found: Diagnosis, cleanup: bool = True) -> Action:
             adjustments=list(retry.adjustments),
         )
     tried = f"; {host.retries} retr{'y' if host.retries == 1 else 'ies'}" if host.retries else ""
-    if case.state.plan.on_failure == "rollback":
-        tried += "; not rolled back (on_failure: rollback is carried out as halt)"
+    if case.state.plan.on_failure == "rollback" and not host.undoing and case.plan.changes and host.touched:
+        obstacle = why_no_undo(case.plan, host, found, aborted=case.state.status == ABORTED)
+        if not obstacle:
+            message = f"{found.message}{tried}; rolling back to the earlier versions"
+            return _conclude(case, FAILED, message, "errors", diagnosis=found, cleanup=cleanup, undo=True)
+        tried += f"; {obstacle}"
     state = INTERRUPTED if found.signature == INTERRUPTED_SIGNATURE else FAILED
     return _conclude(case, state, found.message + tried, "errors", diagnosis=found, cleanup=cleanup)
+
+
+def _good_end(case: Case) -> str:
+    return ROLLED_BACK if case.state.plan.undoes else SUCCEEDED
 
 
 def _find_retry(case: Case, found: Diagnosis) -> Retry | None:
@@ -351,10 +368,20 @@ def _conclude(
     case: Case, state: str, message: str, counts: str = "", *, diagnosis: Diagnosis | None = None,
     cleanup: bool = True, **more: Any,
 ) -> Action:
+    if case.host.undoing and not more.get("retry"):
+        state, message = end_undo(case.host, state, message, diagnosis)
+        counts = "errors"
     data: dict[str, Any] = {"state": state, "counts": counts, "cleanup": cleanup, **more}
     if diagnosis is not None:
         data["diagnosis"] = asdict(diagnosis)
     return Record((Draft("host-concluded", case.host.host, data, message),))
+
+
+def _end(case: Case, state: str, message: str, counts: str = "") -> Action:
+    """End a host on which this attempt has left nothing."""
+    if case.host.undoing:
+        return _conclude(case, state, message, counts, cleanup=False)
+    return _settle(case.host, state, message, counts)
 
 
 def _settle(
@@ -393,7 +420,7 @@ def _run(state: RolloutState, host: HostProgress, kind: str) -> RunJob:
     job = HostJob(
         id=f"{attempt}:{kind}:{state.token}.{host.jobs + 1}", rollout=state.rollout, host=host.host, kind=kind,
         attempt=attempt, token=state.token, boot_id=boot_id, adjustments=adjustments_for(kind, host.adjustments),
-        previous=host.previous, data=data,
+        previous=host.previous, undo=host.undoing, data=data,
     )
     return RunJob(job, intent_draft(job, number))
 

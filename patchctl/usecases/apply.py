@@ -80,7 +80,8 @@ def keep_artefacts(plan: Plan, cache: ArtefactCache, observer: Observer) -> dict
     whichever host has it first gives it to the controller.
     """
     fetcher = Fetcher(cache)
-    missing = [artefact for sha256, artefact in plan.artefacts.items() if not cache.has(sha256)]
+    # What has no address is on a host only, in its package cache: it is taken from there when the host is staged.
+    missing = [a for sha256, a in plan.artefacts.items() if not cache.has(sha256) and a.uri]
     if missing:
         observer.note(f"fetching {len(missing)} packages once, to keep them")
 

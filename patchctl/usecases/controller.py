@@ -15,6 +15,7 @@ from patchctl.deliver.cache import ArtefactCache
 from patchctl.documents.inventories import load_inventory
 from patchctl.documents.settings import Settings
 from patchctl.model.errors import HostFailure
+from patchctl.model.facts import Artefact
 from patchctl.model.hosts import Inventory
 from patchctl.model.plan import REMEDIATE, Plan
 from patchctl.model.ports import Clock, Interrupt, Observer
@@ -30,6 +31,7 @@ from patchctl.usecases.executor import PoolExecutor
 from patchctl.usecases.hostjobs import HostVisits
 from patchctl.usecases.hostjobs_fix import FixVisits
 from patchctl.usecases.notify import make_notifier
+from patchctl.usecases.rollback import mark_undone
 from patchctl.usecases.rollouts import load_state, released
 
 _LOOK_ELSEWHERE = 15.0
@@ -48,6 +50,11 @@ def _signatures(plan: Plan) -> dict[str, Sequence[Signature]]:
 def artefact_folder(settings: Settings) -> Path:
     """Return where artefacts are kept on the controller, so that a version survives its mirror."""
     return settings.project / ".patchctl" / "artefacts"
+
+
+def known_artefacts(settings: Settings) -> dict[tuple[str, str, str], Artefact]:
+    """Return the packages that this controller keeps, by (package, version, arch)."""
+    return ArtefactCache(artefact_folder(settings)).known()
 
 
 def run_rollout(
@@ -86,7 +93,7 @@ def run_rollout(
                 site_forks={name: site.forks for name, site in fleet.sites.items() if site.forks is not None},
             )
             sender = f"patchctl@{socket.gethostname()}"
-            return carry_out(
+            found = carry_out(
                 plan, store.journal, executor, clock, observer, interrupt, actor,
                 make_notifier(store, plan.notify, settings.smtp, settings.project, sender, redactor.clean),
                 next_token=store.next_token,
@@ -96,6 +103,9 @@ def run_rollout(
                     down_elsewhere=_Elsewhere(store, plan, clock),
                 ),
             )
+            if plan.undoes:
+                mark_undone(store, found, actor, clock)
+            return found
 
 
 def _perform_known(visits: HostVisits, inventory: Inventory) -> Callable[[HostJob], JobOutcome]:

@@ -28,7 +28,7 @@ from patchctl.platforms.contract import InstallRequest, Platform
 from patchctl.platforms.registry import platform_named
 from patchctl.rollout.health import find_regressions
 from patchctl.usecases.hostjobs_health import check_health, health_probes
-from patchctl.usecases.hostjobs_stage import Staged, artefacts_of, stage_artefacts
+from patchctl.usecases.hostjobs_stage import Staged, artefacts_of, keep_earlier, stage_artefacts
 from patchctl.usecases.hostjobs_verify import all_in_place, list_changed, list_pending, read_versions
 from patchctl.usecases.hostjobs_visit import AnswerLostError, Opener, RefusedError, Visit
 from patchctl.usecases.scan import collect_snapshot
@@ -129,7 +129,9 @@ class HostVisits:
         if lock is not None:
             data.update(read_lock(evidence.get(lock.id)))
         data["health_before"] = check_health(host, plan.health, evidence, reach=visit.reach)
-        data["changed"] = list_changed(plan.changes, found.output, again=bool(job.previous))
+        data["changed"] = list_changed(
+            plan.changes, found.output, again=bool(job.previous or self._plan.undoes), removals=plan.removals
+        )
         if all_in_place(plan, read_versions(found.output)):
             return outcome(job, "done", {**data, "changed": []})
         if reply.get("veto"):
@@ -146,10 +148,21 @@ class HostVisits:
             "not_kept": list(staged.not_kept),
         }
         if not staged.missing:
+            data["not_kept_earlier"] = list(self._keep_earlier(job, visit))
             return outcome(job, "ok", data)
         first = next(iter(staged.missing.values()))
         more = f" (and {len(staged.missing) - 1} more)" if len(staged.missing) > 1 else ""
         return outcome(job, "failed", data, HostFailure(first.code, one_line(first.message) + more, first.hint))
+
+    def _keep_earlier(self, job: HostJob, visit: Visit) -> tuple[str, ...]:
+        """Before anything is changed, have the way back here: by then its files may be nowhere else any more."""
+        plan, platform = self._plans(job)
+        if job.undo or plan.undo is None or not plan.undo.changes:
+            return ()
+        return keep_earlier(
+            visit, platform, artefacts_of(self._plan, plan.backwards()), self._directory(visit), self._fetcher,
+            seconds=self._plan.limits.host_time,
+        )
 
     def _put_in_place(self, job: HostJob, visit: Visit) -> Staged:
         plan, platform = self._plans(job)
@@ -262,7 +275,7 @@ class HostVisits:
 
     def _plans(self, job: HostJob) -> tuple[HostPlan, Platform]:
         plan = self._plan.hosts[job.host]
-        return plan, platform_named(plan.platform)
+        return plan.backwards() if job.undo else plan, platform_named(plan.platform)
 
     def _directory(self, visit: Visit) -> str:
         name = self._plan.rollout

@@ -5,10 +5,11 @@ from __future__ import annotations
 import secrets
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from types import ModuleType
 
 from patchctl.deliver import send, send_windows
 from patchctl.deliver.cache import ArtefactError
-from patchctl.deliver.fetch import Fetcher
+from patchctl.deliver.fetch import Fetcher, fetch_artefacts
 from patchctl.model.facts import Artefact
 from patchctl.model.plan import HostPlan, Plan
 from patchctl.model.text import one_line
@@ -50,6 +51,47 @@ def artefacts_of(plan: Plan, host_plan: HostPlan) -> tuple[Artefact, ...]:
     return tuple(found.values())
 
 
+def keep_earlier(
+    visit: Visit, platform: Platform, artefacts: Sequence[Artefact], directory: str, fetcher: Fetcher, *,
+    seconds: float,
+) -> tuple[str, ...]:  # fmt: skip
+    """Have the controller keep the files of earlier versions while they can still be had; return why some cannot.
+
+    Asked first are the addresses of the plan, then the host: its package cache, its own sources. Raise HostError.
+    """
+    errors = fetch_artefacts(artefacts, fetcher)
+    wanted = [artefact for artefact in artefacts if artefact.sha256 in errors]
+    if not wanted:
+        return ()
+    run, way, nonce = _runner(visit, seconds), _way(visit), secrets.token_hex(16)
+    try:
+        way.list_staged(run, directory, wanted, nonce)
+        run(platform.download_script(wanted, directory), None, 4 * 1024 * 1024)
+        have = way.list_staged(run, directory, wanted, nonce)
+    except ArtefactError as error:
+        return (error.message,)
+    here = [artefact for artefact in wanted if artefact.sha256 in have]
+    errors = {
+        **{a.sha256: errors[a.sha256] for a in wanted if a.sha256 not in have},
+        **fetch_artefacts(here, fetcher, lambda artefact: way.read_back(run, directory, artefact, nonce)),
+    }
+    return tuple(one_line(error.message) for error in errors.values())
+
+
+def _runner(visit: Visit, seconds: float) -> send.RunOnHost:
+    def run(script: str, stdin: Iterable[bytes] | None, cap: int) -> bytes:
+        result = visit.run(script, stdin=stdin, timeout=seconds, cap=cap)
+        if result.lost:
+            raise AnswerLostError("answer-lost", f"staging was cut: {one_line(result.lost)}", "it goes on where it was")
+        return result.stdout
+
+    return run
+
+
+def _way(visit: Visit) -> ModuleType:
+    return send_windows if visit.shell == "powershell" else send
+
+
 def stage_artefacts(
     visit: Visit, platform: Platform, artefacts: Sequence[Artefact], directory: str, fetcher: Fetcher, *,
     seconds: float, adjustments: Sequence[str] = (),
@@ -59,14 +101,7 @@ def stage_artefacts(
     `seconds` bounds each transfer. Adjustments: `refetch` drops what is there, `deliver-from-controller` does not ask
     the host's own sources.
     """
-    def run(script: str, stdin: Iterable[bytes] | None, cap: int) -> bytes:
-        result = visit.run(script, stdin=stdin, timeout=seconds, cap=cap)
-        if result.lost:
-            raise AnswerLostError("answer-lost", f"staging was cut: {one_line(result.lost)}", "it goes on where it was")
-        return result.stdout
-
-    way = send_windows if visit.shell == "powershell" else send
-    nonce = secrets.token_hex(16)
+    run, way, nonce = _runner(visit, seconds), _way(visit), secrets.token_hex(16)
     if "refetch" in adjustments:
         way.drop_staged(run, directory)
     have = way.list_staged(run, directory, artefacts, nonce)

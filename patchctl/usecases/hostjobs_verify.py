@@ -33,12 +33,17 @@ def all_in_place(plan: HostPlan, found: Mapping[str, set[str]]) -> bool:
     )
 
 
-def list_changed(changes: Sequence[Change], output: str, *, again: bool) -> list[str]:
+def list_changed(
+    changes: Sequence[Change], output: str, *, again: bool, removals: Sequence[str] = ()
+) -> list[str]:
     """Return where a host differs from what the plan starts from.
 
     `again`: an earlier attempt of this rollout may have put part of the changes in place, have left packages half
     installed (those are not in `output`), or both versions side by side (rpm, when cut): all are as planned then.
+    `removals`: packages that are to go, there or not.
     """
+    going = {name.partition(":")[0] for name in removals}
+    output = "".join(f"{line}\n" for line in output.splitlines() if line.strip().partition(":")[0] not in going)
     if not again:
         return list_differences(changes, output)
     found = read_versions(output)

@@ -8,7 +8,7 @@ from patchctl.model.text import one_line
 
 STEP_WORDS = {
     "preflight": "preflight", "stage": "staging", "start": "applying", "poll": "applying", "reboot": "rebooting",
-    "boot": "rebooting", "verify": "verifying", "cleanup": "cleaning up", "rollback": "rolling back",
+    "boot": "rebooting", "verify": "verifying", "cleanup": "cleaning up",
 }
 
 
@@ -18,7 +18,7 @@ def tell(observer: Observer, event: Event) -> None:
     """
     if event.kind == "host-settled":
         observer.finished(event.host, event.data["state"], event.reason)
-    elif event.kind in ("host-overdue", "host-retried", "host-postponed"):
+    elif event.kind in ("host-overdue", "host-retried", "host-postponed", "host-rolling-back"):
         observer.note(f"{event.host}: {event.reason}")
     elif event.kind == "job-ended":
         _tell_lock(observer, event)

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import secrets
 import socket
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import closing
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Protocol
 
-from patchctl.collect.parse import parse_output
-from patchctl.connect.contract import Command
 from patchctl.connect.fanout import visit
 from patchctl.documents.policies import load_policy
 from patchctl.documents.settings import Settings
@@ -29,12 +25,14 @@ from patchctl.patch.approvals import judge_update
 from patchctl.platforms.registry import platform_for, platform_named, read_os
 from patchctl.platforms.windows.offers import ORIGIN as OFFERED
 from patchctl.platforms.windows.offers import add_offers
+from patchctl.rollout.earlier import Kept, add_ways_back
 from patchctl.rollout.hostplan import Judge, Survey, choose_updates, list_unresolved
 from patchctl.rollout.membership import select_members
 from patchctl.rollout.plan import build_plan
 from patchctl.usecases.access import Fleet, with_total
 from patchctl.usecases.atomic import write_atomically
-from patchctl.usecases.scan import Opener, SnapshotStore, compile_probes, scan_hosts, shell_of, stretch
+from patchctl.usecases.earlier import ask_earlier, ask_probe
+from patchctl.usecases.scan import Opener, SnapshotStore, scan_hosts
 
 MAX_LIST_AGE = 24 * 3600.0
 """Package lists that are older than this when planning (seconds) say nothing about what is pending."""
@@ -75,6 +73,8 @@ class PlanRequest:
     """Total seconds of one visit; None = each host's own."""
     controllers: tuple[str, ...] = ()
     """Names of the machine that runs this: as a host of the inventory it comes last."""
+    kept: Kept = field(default_factory=dict)
+    """Files of packages that this controller has: what hosts can be rolled back to."""
 
     @property
     def scan_refresh(self) -> str:
@@ -107,12 +107,19 @@ def make_plan(
         surveys = _offer_packages(policy, surveys, store if save else None, now)
     surveys |= _recall_seen(request, surveys, store, now)
     judge = make_judge(policy, inventory, store.first_seen(), now)
-    if connections is not None and not request.from_snapshots:
-        surveys |= _resolve_partial(request, surveys, judge, connections, observer)
-    return build_plan(
+    live = connections if not request.from_snapshots else None
+    if live is not None:
+        surveys |= _resolve_partial(request, surveys, judge, live, observer)
+    plan = build_plan(
         policy, inventory, surveys, judge, now=now, actor=request.actor, limit=request.limit,
         known_rollouts={row.rollout for row in store.rollouts()}, controllers=request.controllers,
     )  # fmt: skip
+    if live is None and not request.kept:
+        return plan
+    answers = ask_earlier(
+        plan.hosts, request.fleet, request.kept, live, observer, refresh=request.scan_refresh, forks=request.forks
+    )
+    return add_ways_back(plan, answers, request.kept)
 
 
 def _offer_packages(
@@ -286,19 +293,7 @@ def resolve_changes(
 ) -> HostFacts | HostFailure:
     """Ask a host what installing just these changes would do to it. Nothing is installed. Raise HostError."""
     platform = platform_named(platform_name)
-    (probe,) = stretch([platform.resolve_probe(changes, refresh)], host)
-    nonce = secrets.token_hex(16)
-    become = host.connection.become.method != "none"
-    with closing(connections.open(host)) as session:
-        script = compile_probes(shell_of(host), [probe], nonce)
-        result = session.run(Command(script, become=become, silence=probe.timeout + 30.0))
-    snapshot = parse_output(
-        result.stdout, [probe], nonce, host=host.name, taken_at=0.0, as_root=result.as_root, seconds=result.seconds,
-        lost=result.lost,
-    )
-    output = snapshot.output(probe.id)
-    if output is None:
-        return HostFailure("resolve-failed", snapshot.reason(probe.id) or "no answer", "plan again")
-    return platform.read_resolution(output)
+    output = ask_probe(host, platform.resolve_probe(changes, refresh), connections)
+    return output if isinstance(output, HostFailure) else platform.read_resolution(output)
 
 

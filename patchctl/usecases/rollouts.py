@@ -12,7 +12,7 @@ from patchctl.model.errors import ConfirmationError, StoreError, UsageError
 from patchctl.model.ports import Clock
 from patchctl.model.rollout import Event
 from patchctl.rollout.actions import Draft
-from patchctl.rollout.gates import acknowledge, check_approval
+from patchctl.rollout.gates import acknowledge, check_approval, is_proven
 from patchctl.rollout.journal import fold_all, initial
 from patchctl.rollout.state import ABORTED, COMPLETED, GOOD_ENDS, HALTED, PAUSED, RolloutState
 from patchctl.store.database import Store
@@ -89,8 +89,8 @@ def retry_failed(
             _refuse_over(state, "retried")
         chosen[:] = [
             host.host for host in state.hosts.values()
-            if host.settled and host.state not in GOOD_ENDS and not state.plan.hosts[host.host].skip
-            and (not only or host.host in only)
+            if host.settled and host.state not in GOOD_ENDS and not is_proven(host)
+            and not state.plan.hosts[host.host].skip and (not only or host.host in only)
         ]
         if not chosen:
             raise UsageError("nothing-to-retry", f"no host of {rollout} ended badly", "see: patchctl rollout status")

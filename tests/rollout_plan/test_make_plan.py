@@ -59,7 +59,7 @@ class FakeFleet:
         snapshot = make_snapshot(host.name, pending_output(ALL), packages_output(ALL, 5), taken_at=NOW)
         outputs = {name: found.output for name, found in snapshot.evidence.items()}
         outputs["apt.resolve"] = pending_output(self.resolved)
-        kind = "resolve" if "pc_probe apt.resolve " in sent.script else "scan"
+        kind = next((word for word in ("resolve", "earlier") if f"pc_probe apt.{word} " in sent.script), "scan")
         self.asked.append((host.name, kind))
         return answer_script(sent.script, outputs)
 
@@ -79,10 +79,10 @@ def plan_with(policy: Policy, store: Store, fleet: FakeFleet | None, count: int 
     return make_plan(request, store, transport, FixedClock(), FailuresOnly(sys.stderr), save=save)
 
 
-def test_all_approved_takes_one_visit_and_stores_the_snapshots(store: Store) -> None:
+def test_all_approved_takes_one_visit_and_one_for_the_way_back_and_stores_the_snapshots(store: Store) -> None:
     fleet = FakeFleet()
     plan = plan_with(EVERYTHING, store, fleet)
-    assert sorted(fleet.asked) == [(f"web{i}", "scan") for i in range(4)]
+    assert sorted(fleet.asked) == sorted((f"web{i}", kind) for i in range(4) for kind in ("scan", "earlier"))
     assert {tuple(c.package for c in host.changes) for host in plan.hosts.values()} == {("bash", "libssl3", "openssl")}
     assert plan.artefacts[OPENSSL.sha256].filename == "openssl_3.0.2_amd64.deb"
     assert sorted(store.latest_snapshots()) == sorted(plan.hosts)
@@ -92,7 +92,7 @@ def test_all_approved_takes_one_visit_and_stores_the_snapshots(store: Store) -> 
 def test_partial_approval_takes_one_further_visit_to_those_hosts(store: Store) -> None:
     fleet = FakeFleet(resolved=(OPENSSL, LIBSSL))
     plan = plan_with(SECURITY, store, fleet)
-    assert sorted(fleet.asked) == sorted((f"web{i}", kind) for i in range(4) for kind in ("scan", "resolve"))
+    assert sorted(fleet.asked) == sorted((f"web{i}", kind) for i in range(4) for kind in ("scan", "resolve", "earlier"))
     changes = plan.hosts["web0"].changes
     assert [(c.package, c.pulled, c.sha256) for c in changes] == [
         ("libssl3", True, LIBSSL.sha256), ("openssl", False, OPENSSL.sha256),
@@ -120,7 +120,8 @@ def test_a_plan_for_which_no_host_could_be_looked_at_is_never_a_success(store: S
 
 def test_from_snapshots_equals_the_plan_from_the_hosts_and_touches_none(store: Store) -> None:
     looked = plan_with(EVERYTHING, store, FakeFleet(away=("web3",)))
-    assert plan_with(EVERYTHING, store, None) == looked
+    hosts = {name: replace(host, undo=None) for name, host in looked.hosts.items()}
+    assert plan_with(EVERYTHING, store, None) == replace(looked, hosts=hosts), "but for the way back: nobody was asked"
 
 
 def test_from_snapshots_blocks_what_only_the_host_could_tell(store: Store) -> None:

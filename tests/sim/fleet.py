@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from dataclasses import replace
 
-from patchctl.model.plan import Change, HostPlan, Plan, PlannedRing
+from patchctl.model.plan import Change, HostPlan, Plan, PlannedRing, Undo
 from patchctl.model.policy import Limits
 from patchctl.model.rollout import Signature
 from tests.sim.simhost import Scenario, SimHost
@@ -54,21 +54,45 @@ TROUBLES: tuple[Scenario, ...] = (
     Scenario("foreign", foreign=True),
 )
 
+TURNS_BACK: tuple[Scenario, ...] = (
+    Scenario("back", unhealthy=True),
+    Scenario("back-from-half", failures=-1, failure_log=BROKEN, half_done=True),
+    Scenario("back-second-time", unhealthy=True, undo_failures=1, failure_log=LOCKED),
+    Scenario("back-fails", unhealthy=True, undo_failures=-1, failure_log=BROKEN),
+    Scenario("back-half-way", unhealthy=True, undo_failures=-1, failure_log=BROKEN, half_done=True),
+    Scenario("back-cut", unhealthy=True, undo_power_cut=7.0),
+    Scenario("back-lost", unhealthy=True, lost_replies=("start", "poll", "verify", "cleanup")),
+    Scenario("back-reboot", unhealthy=True, reboot_required=True),
+    Scenario("back-still-sick", unhealthy=True, unhealthy_for_good=True),
+    Scenario("back-sshd-cut", unhealthy=True, install=90.0, cut=(3.0, 63.0)),
+    Scenario("no-way-back", unhealthy=True, no_way_back=True),
+    Scenario("power-cut", power_cut=7.0),
+    Scenario("clean"),
+)
+"""For on_failure: rollback."""
+
 GOOD = tuple(trouble for trouble in TROUBLES if trouble.name in (
     "clean", "reboot", "reboot-lost-request", "lock-held", "sshd-cut", "start-reply-lost", "replies-lost", "power-cut",
 ))
 
 
 def make_fleet(seed: int, count: int, **changes: object) -> tuple[Plan, list[SimHost]]:
-    """Return plan and hosts. Rings: one canary, the rest, each in waves; limits wide open unless `changes` says so."""
+    """Return plan and hosts. Rings: one canary, the rest, each in waves; limits wide open unless `changes` says so.
+
+    With on_failure="rollback", hosts are among those that turn back.
+    """
+    troubles = TURNS_BACK if changes.get("on_failure") == "rollback" else TROUBLES
     rng = random.Random(seed)
     names = [f"h{number:02d}" for number in range(1, count + 1)]
     hosts = []
     for name in names:
-        some = GOOD if name == names[0] else TROUBLES  # a canary that fails would halt the rest, see test_gates.py
+        some = GOOD if name == names[0] else troubles  # a canary that fails would halt the rest, see test_gates.py
         scenario = rng.choice(some)
         hosts.append(SimHost(name, replace(scenario, install=scenario.install + rng.randrange(15))))
-    return make_plan(names, seed, **changes), hosts
+    plan = make_plan(names, seed, **changes)
+    lost = Undo(why_not="openssl 1.0: no longer listed")
+    barred = {host.name: replace(plan.hosts[host.name], undo=lost) for host in hosts if host.scenario.no_way_back}
+    return replace(plan, hosts={**plan.hosts, **barred}), hosts
 
 
 def make_plan(names: list[str], seed: int = 0, **changes: object) -> Plan:
@@ -83,7 +107,8 @@ def make_plan(names: list[str], seed: int = 0, **changes: object) -> Plan:
         for number, wave in enumerate(members):
             for name in wave:
                 change = Change("openssl", "amd64", "1.0", "2.0", "ab" * 32)
-                hosts[name] = HostPlan(name, ring, number, "sim", (change,), reboot=reboot)
+                undo = Undo((Change("openssl", "amd64", "2.0", "1.0", "cd" * 32),))
+                hosts[name] = HostPlan(name, ring, number, "sim", (change,), reboot=reboot, undo=undo)
     plan = Plan(
         rollout=f"sim-{seed}", policy="sim", created_at=START, created_by="ann@ctl", policy_digest="", timezone="UTC",
         membership_digest="", blackout=(), hosts=hosts, artefacts={}, concurrency=max(1, len(names) // 3),

@@ -102,6 +102,10 @@ def problems_of(run: Run, state: RolloutState) -> list[str]:
             found.append(f"{name}: forgotten in state {progress.state}")
         if progress.state in ("succeeded", "late") and (host.version != "2.0" or host.half_done):
             found.append(f"{name}: said to be {progress.state} at version {host.version}")
+        if progress.state == "rolled-back" and (host.version != "1.0" or host.half_done):
+            found.append(f"{name}: said to be rolled back at version {host.version}")
+        if progress.undoing and not progress.diagnosis:
+            found.append(f"{name}: rolled back, and nobody knows any more why")
         at_work = any(claim.state == "running" for claim in host.claims.values())
         if at_work and progress.settled and progress.state != "in-doubt":
             found.append(f"{name}: settled as {progress.state} while an install is running")
@@ -144,7 +148,7 @@ def _intent_problems(state: RolloutState, event: Event) -> list[str]:
     found = []
     if host.job:
         found.append(f"event {event.seq}: {event.host} gets {kind} while {host.job_kind} is out")
-    if kind in ("preflight", "stage", "start") and not (kind == "stage" and host.staged):
+    if kind in ("preflight", "stage", "start") and not (kind == "stage" and host.staged) and not host.undoing:
         if state.status != RUNNING:
             found.append(f"event {event.seq}: {kind} of {event.host} while the rollout is {state.status}")
         ring = [ring.name for ring in state.plan.rings].index(state.plan.hosts[event.host].ring)
@@ -159,9 +163,11 @@ def _intent_problems(state: RolloutState, event: Event) -> list[str]:
     return found
 
 
-def kill_everywhere(seed: int, count: int, pick: Callable[[list[Kill]], Iterable[Kill]] = iter) -> list[str]:
+def kill_everywhere(
+    seed: int, count: int, pick: Callable[[list[Kill]], Iterable[Kill]] = iter, **changes: object
+) -> list[str]:
     """Run a seed's rollout once without and then once with each kill; return what differs or breaks a promise."""
-    plan, hosts = make_fleet(seed, count)
+    plan, hosts = make_fleet(seed, count, **changes)
     whole = Run.of(plan, hosts, seed)
     controls = Controls()
     state = whole.control(controls)
@@ -170,7 +176,7 @@ def kill_everywhere(seed: int, count: int, pick: Callable[[list[Kill]], Iterable
     wanted = outcome_of(whole, state)
     kills = [Kill(at, nth) for at, steps in controls.counts.items() for nth in range(1, steps + 1)]
     for kill in pick(kills):
-        plan, hosts = make_fleet(seed, count)
+        plan, hosts = make_fleet(seed, count, **changes)
         run = Run.of(plan, hosts, seed)
         state = run.finish(kill)
         said: list[object] = [*problems_of(run, state)]

@@ -47,6 +47,14 @@ class Scenario:
     """Job kinds whose first reply is lost after it took effect."""
     foreign: bool = False
     """The fence belongs to another store."""
+    undo_failures: int = 0
+    """So many installs of the earlier version fail first (-1 = all)."""
+    undo_power_cut: float = 0.0
+    """Seconds into the first of them at which the host loses power (0 = never)."""
+    unhealthy_for_good: bool = False
+    """Its service stays down with the earlier version too."""
+    no_way_back: bool = False
+    """The plan knows no earlier version (tests/sim/fleet.py)."""
 
 
 @dataclass
@@ -58,6 +66,7 @@ class Claim:
     rc: int
     log: str
     state: str = "running"
+    target: str = "2.0"
     changes: list[dict[str, str]] = field(default_factory=list)
 
 
@@ -79,6 +88,7 @@ class SimHost:
         self.boot, self.down_until = 1, 0.0
         self.claims: dict[str, Claim] = {}
         self.installs: list[tuple[str, float]] = []
+        self.undos = 0
         self.overlaps = 0
         self.version = "2.0" if scenario.done else "1.5" if scenario.changed else "1.0"
         self.half_done = False
@@ -97,8 +107,11 @@ class SimHost:
         for claim in self.claims.values():
             if claim.state != "running":
                 continue
-            failing_at = claim.at + self.scenario.power_cut
-            if self.scenario.power_cut and len(self.installs) == 1 and failing_at <= min(now, claim.ends):
+            undoing = claim.target == "1.0"
+            cut = self.scenario.undo_power_cut if undoing else self.scenario.power_cut
+            first = self.undos == 1 if undoing else len(self.installs) == 1
+            failing_at = claim.at + cut
+            if cut and first and failing_at <= min(now, claim.ends):
                 claim.state, self.half_done = "interrupted", True
                 self._restart(failing_at)
             elif claim.ends <= now:
@@ -106,8 +119,9 @@ class SimHost:
                 failing = claim.rc != 0
                 if not failing or self.scenario.done_all_the_same or self.scenario.half_done:
                     self.half_done = failing and self.scenario.half_done
-                    claim.changes = [{"package": "openssl", "arch": "amd64", "from": self.version, "to": "2.0"}]
-                    self.version = "2.0"
+                    change = {"package": "openssl", "arch": "amd64", "from": self.version, "to": claim.target}
+                    claim.changes = [change] if self.version != claim.target else []
+                    self.version = claim.target
                     self.needs_reboot = self.needs_reboot or self.scenario.reboot_required
 
     def reach(self, now: float) -> None:
@@ -132,7 +146,7 @@ class SimHost:
     # --- the runner's requests
 
     def start(
-        self, attempt: str, token: int, store: str, now: float, adjustments: tuple[str, ...] = ()
+        self, attempt: str, token: int, store: str, now: float, adjustments: tuple[str, ...] = (), *, undo: bool = False
     ) -> tuple[str, str]:
         """Return (state, holder or reason) as the runner's START does, in its order of checks."""
         self.advance(now)
@@ -149,11 +163,15 @@ class SimHost:
             return "failed", "busy"
         self.fence, self.fence_attempt = (store, token), attempt
         self.installs.append((attempt, now))
-        failing = self.scenario.failures < 0 or len(self.installs) <= self.scenario.failures
+        self.undos += undo
+        limit = self.scenario.undo_failures if undo else self.scenario.failures
+        count = self.undos if undo else len(self.installs)
+        failing = limit < 0 or count <= limit
         rc, log = (100, self.scenario.failure_log) if failing else (0, "done")
         if self.half_done and "dpkg-configure-a" not in adjustments:
             rc, log = 100, "E: dpkg was interrupted, you must manually run 'dpkg --configure -a'"
-        self.claims[attempt] = Claim(attempt, now, self.boot, now + self.scenario.install, rc, log)
+        target = "1.0" if undo else "2.0"
+        self.claims[attempt] = Claim(attempt, now, self.boot, now + self.scenario.install, rc, log, target=target)
         return "started", ""
 
     def poll(self, attempt: str, now: float) -> str:

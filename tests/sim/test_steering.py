@@ -131,15 +131,6 @@ def test_a_crossed_limit_halts_and_is_said_with_its_denominator() -> None:
     assert not any(host.active for host in state.hosts.values())
 
 
-def test_what_asks_for_a_rollback_halts_and_is_told_that_there_was_none() -> None:
-    bad = Scenario(failures=-1, failure_log=BROKEN, install=10.0)
-    run = rollout(names(4), {"h02": bad}, concurrency=1, limits=replace(WIDE, errors="0"), on_failure="rollback")
-    state = run.finish()
-    assert (state.status, state.message) == ("halted", "errors 1/4, limit 0; failed hosts were not rolled back")
-    assert "not rolled back" in state.hosts["h02"].message
-    assert states(state)["h04"] == "pending"
-
-
 def test_after_a_resume_only_further_failures_halt_again() -> None:
     bad = Scenario(failures=-1, failure_log=BROKEN, install=10.0)
     hosts = names(8)

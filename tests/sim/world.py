@@ -180,7 +180,7 @@ def perform(host: SimHost, job: HostJob, now: float, on_start: Callable[[HostJob
     data: dict[str, object] = {"boot_id": host.boot_id}
     result, error = "ok", None
     if job.kind == "preflight":
-        result = _preflight(host, bool(job.previous))
+        result = _preflight(host, bool(job.previous), _target(job))
         data.update(health_before=[{"kind": "unit", "target": "app", "ok": True, "detail": ""}])
         if result == "changed":
             data["changed"] = [f"openssl: planned 1.0, found {host.version}"]
@@ -189,7 +189,7 @@ def perform(host: SimHost, job: HostJob, now: float, on_start: Callable[[HostJob
             result, error = "failed", HostFailure("disk-full", "no space left on /var (3 MB free)")
         host.staged = not host.scenario.disk_full
     elif job.kind == "start":
-        result, said = host.start(job.attempt, job.token, STORE, now, job.adjustments)
+        result, said = host.start(job.attempt, job.token, STORE, now, job.adjustments, undo=job.undo)
         data["holder"] = said
         if result == "started":
             on_start(job)
@@ -207,24 +207,29 @@ def perform(host: SimHost, job: HostJob, now: float, on_start: Callable[[HostJob
     elif job.kind == "boot":
         result = "rebooted" if host.boot_id != job.boot_id else "waiting"
     elif job.kind == "verify":
-        result = _verify(host, data)
+        result = _verify(host, data, _target(job))
     elif job.kind == "cleanup":
         result = "ok" if host.cleanup(job.attempt, now) == "clean" else "failed"
     return JobOutcome(job.id, job.host, job.kind, result, job.attempt, error, dict(data))
 
 
-def _preflight(host: SimHost, resuming: bool) -> str:
+def _target(job: HostJob) -> str:
+    return "1.0" if job.undo else "2.0"
+
+
+def _preflight(host: SimHost, resuming: bool, target: str) -> str:
     if host.veto:
         return "veto"
-    if host.version == "2.0" and not host.half_done:
+    if host.version == target and not host.half_done:
         return "done"
     return "changed" if host.scenario.changed and not resuming else "ok"
 
 
-def _verify(host: SimHost, data: dict[str, object]) -> str:
-    pending = [] if host.version == "2.0" and not host.half_done else [f"openssl {host.version} -> 2.0"]
+def _verify(host: SimHost, data: dict[str, object], target: str) -> str:
+    pending = [] if host.version == target and not host.half_done else [f"openssl {host.version} -> {target}"]
     broken = ["openssl: half-configured"] if host.half_done else []
-    regressed = ["unit app: unhealthy"] if host.scenario.unhealthy else []
+    sick = host.scenario.unhealthy and (host.version == "2.0" or host.scenario.unhealthy_for_good)
+    regressed = ["unit app: unhealthy"] if sick else []
     data.update(
         pending=pending, health_after=[], health_regressed=regressed, reboot_required=host.needs_reboot,
         reboot_reasons=["kernel"] if host.needs_reboot else [], failed_units_new=[], snapshot="", broken=broken,

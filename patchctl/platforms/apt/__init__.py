@@ -12,7 +12,7 @@ from patchctl.model.plan import Change
 from patchctl.model.rollout import Signature
 from patchctl.model.text import quote_sh
 from patchctl.platforms import linux
-from patchctl.platforms.apt import pending, probes, read, scripts
+from patchctl.platforms.apt import earlier, pending, probes, read, scripts
 from patchctl.platforms.apt.signatures import SIGNATURES
 from patchctl.platforms.contract import InstallRequest
 
@@ -51,6 +51,14 @@ class Apt:
             return HostFacts(unknown=(("updates", reason),))
         found = pending.read_resolution(sections)
         return HostFacts(updates=found.updates, artefacts=found.artefacts, removals=found.removals)
+
+    def earlier_probe(self, changes: Sequence[Change], refresh: str = "auto") -> Probe:
+        return Probe(
+            "apt.earlier", earlier.command(changes, refresh), root=True, when=probes.IS_APT, timeout=300
+        )
+
+    def read_earlier(self, changes: Sequence[Change], output: str) -> tuple[Artefact, ...]:
+        return earlier.read(changes, output)
 
     def fingerprint_probe(self, packages: Sequence[str]) -> Probe:
         names = " ".join(quote_sh(name) for name in sorted(set(packages)))

@@ -107,7 +107,7 @@ def missing_lists(sections: Sections) -> tuple[str, ...]:
 def read_resolution(sections: Sections, installed: Sequence[Package] = (), held: Sequence[str] = ()) -> Resolution:
     """Return what the `upgrade` section would change, with origins, artefacts and the reasons of what stays behind."""
     listing = _read_listing(sections.lines("upgrade"))
-    artefacts = _read_artefacts(sections.lines("upgrade"))
+    artefacts = read_artefacts(sections.lines("upgrade"))
     archives = {**read_archives(sections.lines("sources")), **read_targets(sections.lines("targets"))}
     tables = {t.name: t for t in read_tables(sections.lines("versions"))}
     arches = _Arches(installed, artefacts, [n for kind in listing.entries.values() for n, _, _ in kind])
@@ -170,7 +170,7 @@ def _read_listing(lines: Sequence[str]) -> _Listing:
     return listing
 
 
-def _read_artefacts(lines: Sequence[str]) -> tuple[Artefact, ...]:
+def read_artefacts(lines: Sequence[str]) -> tuple[Artefact, ...]:
     """Read --print-uris lines. The base name is taken apart and checked; an epoch in it is written as %3a."""
     found: list[Artefact] = []
     for line in lines:

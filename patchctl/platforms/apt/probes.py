@@ -194,7 +194,7 @@ if [ -s /var/log/dpkg.log ]; then stat -c %Y /var/log/dpkg.log; else stat -c %Y 
 
 def pending_command(refresh: str) -> str:
     """Return the text of apt.pending. refresh: auto | never | always."""
-    return _prologue(refresh) + _UPGRADE + _VERSIONS + _KEPT
+    return prologue(refresh) + _UPGRADE + _VERSIONS + _KEPT
 
 
 def pending_alone(refresh: str) -> Probe:
@@ -206,14 +206,15 @@ def pending_alone(refresh: str) -> Probe:
 def resolve_command(changes: Sequence[Change], refresh: str = "auto") -> str:
     """Return a text that simulates installing just these changes, with the same isolated lists as a scan."""
     words = " ".join(quote_sh(f"{c.package}{_suffix(c)}={c.to_version}") for c in changes)
-    return _prologue(refresh) + f'echo "@@ upgrade"; pc_up=$({_URIS} install {words})' + _VERSIONS
+    return prologue(refresh) + f'echo "@@ upgrade"; pc_up=$({_URIS} install {words})' + _VERSIONS
 
 
 def _suffix(change: Change) -> str:
     return f":{change.arch}" if change.arch and change.arch != "all" else ""
 
 
-def _prologue(refresh: str) -> str:
+def prologue(refresh: str) -> str:
+    """Return the text that readies the lists, in place or refreshed apart, for what comes after it."""
     text = _REFRESH.replace("MODE", refresh).replace("LIMIT", str(REFRESH_AFTER))
     return _SAYS + _CHECKED + text + _ASK
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 from patchctl.model.facts import Artefact
@@ -50,6 +51,8 @@ _OPTIONS = (
     "-o APT::Get::Show-User-Simulation-Note=0 -o APT::Keep-Downloaded-Packages=1"
 )
 
+_NAME = re.compile(r"[a-z0-9][a-z0-9+.-]*(?::[a-z0-9-]+)?")
+
 ADJUSTMENTS = {
     "dpkg-configure-a": "dpkg --force-confdef --force-confold --configure -a </dev/null || echo 'patchctl: failed'",
     "fix-broken": f"apt-get -q -y --no-remove {_OPTIONS} -f install </dev/null || echo 'patchctl: failed'",
@@ -80,7 +83,11 @@ trap 'exit 143' TERM HUP INT
 # apt downloads as a user of its own, who may not enter our folder.
 chmod 755 "$pc_base"; mkdir "$pc_base/files"; chown _apt "$pc_base/files" 2>/dev/null
 pc_list=$pc_base/list
-pc_want() {{ pc_ok "$1" "$2" || printf '%s\\n' "$3" "$pc_base/files/$2" "SHA256:$1" >>"$pc_list"; }}
+pc_want() {{
+  pc_ok "$1" "$2" && return
+  if pc_ok "$1" "/var/cache/apt/archives/$2"; then cp "/var/cache/apt/archives/$2" "$pc_base/files/$2" && return; fi
+  [ -z "$3" ] || printf '%s\\n' "$3" "$pc_base/files/$2" "SHA256:$1" >>"$pc_list"
+}}
 pc_tell() {{
   if pc_ok "$1" "$2"; then echo "have $1"; return; fi
   if pc_ok "$1" "$pc_base/files/$2"; then
@@ -120,7 +127,10 @@ def install_script(request: InstallRequest) -> str:
             raise ValueError(f"unknown adjustment {name!r}")
     adjust = "".join(f"echo 'patchctl: step adjust-{name}'\n{ADJUSTMENTS[name]}\n" for name in request.adjustments)
     sums = "".join(f"{a.sha256}  {a.filename}\n" for a in chosen)
-    words = [quote_sh(f"./{a.filename}") for a in chosen] + [quote_sh(f"{name}-") for name in request.removals]
+    if strange := [name for name in request.removals if not _NAME.fullmatch(name)]:
+        raise ValueError(f"not a package's name: {strange[0]!r}")
+    words = [quote_sh(f"./{a.filename}") for a in chosen] + (["$pc_remove"] if request.removals else [])
+    none = "" if chosen else "true || "  # no files: only removals
     options = [_OPTIONS, f"-o DPkg::Lock::Timeout={max(1, request.lock_timeout)}"]
     if not request.removals:
         options.append("--no-remove")
@@ -139,10 +149,10 @@ pc_only="$pc_only -o Dir::Cache=$pc_alone -o Dir::Cache::archives=$pc_alone/arch
 {adjust}echo 'patchctl: step lock'
 pc_wait_for_lock {max(1, request.lock_timeout)} || exit 100
 echo 'patchctl: step check'
-sha256sum --quiet -c - <<'patchctl-sums' || {{ echo 'patchctl: hash-mismatch'; exit 100; }}
+{none}sha256sum --quiet -c - <<'patchctl-sums' || {{ echo 'patchctl: hash-mismatch'; exit 100; }}
 {sums}patchctl-sums
-pc_holds=$(apt-mark showhold)
-pc_auto=$(apt-mark showauto {names} 2>/dev/null)
+{_list_removals(request)}pc_holds=$(apt-mark showhold)
+pc_auto={f"$(apt-mark showauto {names} 2>/dev/null)" if names else ""}
 {_check_removals(request, words)}echo 'patchctl: step install'
 apt-get -q -y $pc_only {" ".join(options)} install {" ".join(words)} </dev/null 2>&1
 pc_rc=$?
@@ -159,6 +169,17 @@ find /etc \\( -name '*.dpkg-dist' -o -name '*.ucf-dist' \\) -cnewer started 2>/d
   sed -e 's/^/patchctl: conffile /' -e 's/\\.dpkg-dist$//' -e 's/\\.ucf-dist$//'
 exit "$pc_rc"
 """
+
+
+def _list_removals(request: InstallRequest) -> str:
+    """Return what sets pc_remove to apt's words for the planned removals, of those packages that are there."""
+    if not request.removals:
+        return ""
+    return (
+        f"pc_remove=\nfor pc_name in {' '.join(request.removals)}; do\n"
+        "  case $(dpkg-query -W -f '${db:Status-Status}' -- \"$pc_name\" 2>/dev/null) in\n"
+        "  ''|not-installed|config-files) ;;\n  *) pc_remove=\"$pc_remove $pc_name-\" ;; esac\ndone\n"
+    )
 
 
 def _check_removals(request: InstallRequest, words: Sequence[str]) -> str:

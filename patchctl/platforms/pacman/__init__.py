@@ -12,7 +12,7 @@ from patchctl.model.rollout import Signature
 from patchctl.model.text import quote_sh
 from patchctl.platforms import linux
 from patchctl.platforms.contract import InstallRequest
-from patchctl.platforms.pacman import probes, read, scripts
+from patchctl.platforms.pacman import earlier, probes, read, scripts
 from patchctl.platforms.pacman.signatures import SIGNATURES
 from patchctl.platforms.sections import split_sections
 
@@ -44,6 +44,12 @@ class Pacman:
 
     def read_resolution(self, output: str) -> HostFacts:
         return read.read_resolution(split_sections(output))
+
+    def earlier_probe(self, changes: Sequence[Change], refresh: str = "auto") -> Probe:
+        return Probe("pacman.earlier", earlier.command(changes), when=probes.IS_PACMAN, timeout=300)
+
+    def read_earlier(self, changes: Sequence[Change], output: str) -> tuple[Artefact, ...]:
+        return earlier.read(changes, output)
 
     def fingerprint_probe(self, packages: Sequence[str]) -> Probe:
         names = " ".join(quote_sh(name) for name in sorted(set(packages)))

@@ -80,6 +80,23 @@ pc_get() {{
 """
 
 
+def _remove(names: Sequence[str]) -> str:
+    """Return what removes planned packages once the rest is in place; pacman refuses what others still need."""
+    if not names:
+        return ""
+    words = " ".join(quote_sh(name) for name in names)
+    return f"""pc_go=
+for pc_name in {words}; do pacman -Q --color never -- "$pc_name" >/dev/null 2>&1 && pc_go="$pc_go $pc_name"; done
+if [ "$pc_rc" = 0 ] && [ -n "$pc_go" ]; then
+  set -f
+  {{ pacman --config pacman.conf -R --noconfirm --noprogressbar --color never -- $pc_go </dev/null
+    echo $? >rc; }} 2>&1 | tee -a output
+  set +f
+  read -r pc_rc <rc || pc_rc=1
+fi
+"""
+
+
 def install_script(request: InstallRequest) -> str:
     """Return the runner's payload: install exactly the files in the spool, and nothing else.
 
@@ -109,6 +126,8 @@ def install_script(request: InstallRequest) -> str:
     )
     new = " ".join(quote_sh(c.package) for c in request.changes if not c.from_version and c.pulled)
     as_needed = f"[ \"$pc_rc\" != 0 ] || pacman -D --asdeps --color never -- {new} >/dev/null 2>&1\n" if new else ""
+    install = f"pacman --config pacman.conf -U --needed --noconfirm --noprogressbar --color never $pc_more -- {words}"
+    install, none = (install, "") if words else ("true", "true || ")  # no files: only removals
     return f"""{_QUIET}{DATABASE}{_WAIT}
 cd {quote_sh(request.directory)} || exit 1
 : >started
@@ -116,17 +135,18 @@ pc_more=
 {adjust}echo 'patchctl: step lock'
 pc_wait_for_lock {max(1, request.lock_timeout)} || exit 1
 echo 'patchctl: step check'
-sha256sum --quiet -c - <<'patchctl-sums' || {{ echo 'patchctl: hash-mismatch'; exit 1; }}
+{none}sha256sum --quiet -c - <<'patchctl-sums' || {{ echo 'patchctl: hash-mismatch'; exit 1; }}
 {sums}patchctl-sums
 {signatures}{_CONFIG}echo 'patchctl: step install'
 set -f
-{{ pacman --config pacman.conf -U --needed --noconfirm --noprogressbar --color never $pc_more -- {words} </dev/null
+{{ {install} </dev/null
   echo $? >rc; }} 2>&1 | tee output
 set +f
 read -r pc_rc <rc || pc_rc=1
 echo 'patchctl: step after'
 [ "$pc_rc" = 0 ] || {{ pc_held=$(pc_holder) && echo "patchctl: lock-held $pc_held"; }}
-{as_needed}pc_bad=$(awk '/^(installing|upgrading|reinstalling|downgrading) / {{ sub(/\\.\\.\\.$/, "", $2); name = $2 }}
+{as_needed}{_remove(request.removals)}\
+pc_bad=$(awk '/^(installing|upgrading|reinstalling|downgrading) / {{ sub(/\\.\\.\\.$/, "", $2); name = $2 }}
   /^error: command (failed to execute correctly|terminated by signal)/ {{
     print "patchctl: scriptlet-failed " name }}' output)
 if [ -n "$pc_bad" ]; then echo "$pc_bad"; [ "$pc_rc" != 0 ] || pc_rc=1; fi

@@ -1,0 +1,89 @@
+"""The way back of every host in a plan: from where each earlier version would come, or why one cannot be had. Pure.
+
+All or nothing: a host of which one earlier version is missing is not rolled back at all. Nothing is guessed: a version
+counts only with the SHA-256 of its file.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+from patchctl.model.errors import HostFailure
+from patchctl.model.facts import Artefact
+from patchctl.model.plan import Change, HostPlan, Plan, Undo
+
+KEPT = "kept on the controller"
+Kept = Mapping[tuple[str, str, str], Artefact]
+"""(package, version, arch) -> a file that the controller has."""
+Earlier = Sequence[Artefact] | HostFailure | str
+"""What a host answered when asked for earlier versions, why it gave no answer, or why nobody asks it."""
+
+
+def add_ways_back(plan: Plan, answers: Mapping[str, Earlier], kept: Kept) -> Plan:
+    """Return the plan with the way back of every host that it changes, and with the files for it.
+
+    Hosts without an answer whose earlier versions are not all kept have no known way back, and say so.
+    """
+    hosts, files = dict(plan.hosts), dict(plan.artefacts)
+    known: dict[tuple[int, object], tuple[Undo, tuple[Artefact, ...]]] = {}
+    for name, host in plan.hosts.items():
+        if host.skip or not host.changes:
+            continue
+        answer = answers.get(name, "the host was not asked for its earlier versions")
+        key = (id(host.changes), answer if isinstance(answer, str | HostFailure) else tuple(answer))
+        if key not in known:
+            known[key] = find_way_back(host, answer, kept)
+        undo, wanted = known[key]
+        hosts[name] = replace(host, undo=undo)
+        for artefact in wanted:
+            files.setdefault(artefact.sha256, artefact)
+    return replace(plan, hosts=hosts, artefacts={sha256: files[sha256] for sha256 in sorted(files)})
+
+
+def find_way_back(host: HostPlan, answer: Earlier, kept: Kept) -> tuple[Undo, tuple[Artefact, ...]]:
+    """Return one host's way back and the files that it takes."""
+    said = () if isinstance(answer, str | HostFailure) else tuple(answer)
+    offered = {(a.package, a.version): a for a in reversed(said)}
+    why_none = answer if isinstance(answer, str) else answer.message if isinstance(answer, HostFailure) else ""
+    names = Counter(change.package for change in host.changes)
+    changes: list[Change] = []
+    removals: list[str] = []
+    files: list[Artefact] = []
+    missing: list[str] = []
+    never: list[str] = []
+    for change in host.changes:
+        if change.carrier:
+            never.append(f"{change.package}: {change.carrier} gives no earlier version")
+        elif not change.from_version and names[change.package] > 1:
+            never.append(f"{change.package}: installed anew in one of several architectures")
+        elif not change.from_version:
+            removals.append(change.package)
+        elif file := find_file(change, offered, kept):
+            files.append(file)
+            changes.append(_backwards(change, file))
+        else:
+            missing.append(f"{change.package} {change.from_version}")
+    if missing:
+        more = f" and {len(missing) - 5} more" if len(missing) > 5 else ""
+        why = why_none or "not listed by its repositories any more, not in its package cache, not kept here"
+        never.insert(0, f"{', '.join(missing[:5])}{more}: {why}")
+    if never:
+        return Undo(why_not="; ".join(never[:3])), ()
+    return Undo(tuple(changes), tuple(removals)), tuple(files)
+
+
+def find_file(change: Change, offered: Mapping[tuple[str, str], Artefact], kept: Kept) -> Artefact | None:
+    """Return the file of the version that a change starts from: kept on the controller, else as the host offers it."""
+    for arch in dict.fromkeys((change.arch, "all", "noarch", "any")):
+        if mine := kept.get((change.package, change.from_version, arch)):
+            return replace(mine, origin=KEPT)
+    return offered.get((change.package, change.from_version))
+
+
+def _backwards(change: Change, file: Artefact) -> Change:
+    return Change(
+        change.package, change.arch, change.to_version, change.from_version, sha256=file.sha256, origin=file.origin,
+        reason="takes back a change of this rollout",
+    )  # fmt: skip
