@@ -116,8 +116,8 @@ def _default(counted: Sequence[tuple[Rule, bool]]) -> float | None:
     top = _Node()
     for rule, passed in counted:
         node = top
-        for depth, title in enumerate(rule.groups):
+        for depth, called in enumerate(rule.group_ids or rule.groups):
             weight = rule.group_weights[depth] if depth < len(rule.group_weights) else 1.0
-            node = node.groups.setdefault(title, _Node(weight))
+            node = node.groups.setdefault(called, _Node(weight))
         node.rules.append((rule.weight, passed))
     return top.score()

@@ -46,6 +46,8 @@ class Rule:
     remediation: Remediation | None = None
     limits: tuple[str, ...] = ()
     """Constructs of this rule that are not interpreted, each named; a rule with limits may end as NOT_CHECKED."""
+    group_ids: tuple[str, ...] = ()
+    """What tells groups of one title apart, as many as `groups`; () where titles do."""
 
 
 @dataclass(frozen=True, slots=True)

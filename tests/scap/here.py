@@ -78,6 +78,8 @@ def oscap(folder: Path, xccdf: str, files: Mapping[str, str], *options: str) -> 
             verdicts.setdefault(result.get("idref").removeprefix("xccdf_t_rule_"), []).append(OSCAP_NAMES[verdict])
     scores = {s.get("system").rpartition(":")[2]: float(s.text) / float(s.get("maximum", "100")) * 100
               for s in tree.iter("{*}score")}
+    if scores.get("absolute"):  # 1 or 0, whatever the maximum
+        scores["absolute"] = 100.0
     values: dict[str, list[str]] = {}
     for path in folder.glob("*.result.xml"):
         for item in etree.parse(os.fspath(path)).iter("{*}variable_item"):

@@ -20,8 +20,8 @@ def tag(called: str, value: str = "", inner: str = "", **attributes: str) -> str
     """Return an element; `_` at an attribute's end is dropped (check_ -> check), text is escaped, `inner` is not."""
     given = "".join(f" {k.rstrip('_')}={quoteattr(v)}" for k, v in attributes.items())
     if not value and not inner:
-        return f"<{called}{given}/>"
-    return f"<{called}{given}>{escape(value)}{inner}</{called}>"
+        return f"<{called}{given}/>\n"  # the line's end: oscap 1.3.7 loses, or crashes on, what follows at once
+    return f"<{called}{given}>{escape(value)}{inner}</{called}>\n"
 
 
 @dataclass
@@ -106,9 +106,7 @@ class Oval:
     def xml(self) -> str:
         parts = (("definitions", self.definitions), ("tests", self.tests), ("objects", self.objects),
                  ("states", self.states), ("variables", self.variables))
-        # Each on its own line: oscap 1.3.7 crashes on what follows an empty object at once.
-        lines = [line for k, v in parts if v for line in (f"<{k}>", *v, f"</{k}>")]
-        return "\n".join([_OVAL_HEAD, *lines, "</oval_definitions>"])
+        return _OVAL_HEAD + "".join(f"<{k}>{''.join(v)}</{k}>\n" for k, v in parts if v) + "</oval_definitions>"
 
 
 def rule(called: str, check: str, before: str = "", **attributes: str) -> str:

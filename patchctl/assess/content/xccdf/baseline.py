@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -32,12 +32,23 @@ _FLAWS = frozenset({"vulnerability", "patch"})
 
 @dataclass(frozen=True, slots=True)
 class RuleCheck:
-    """What decides a rule: definitions of one document under one set of values."""
+    """What decides a rule: definitions of one document under one set of values, or a complex-check of such checks."""
 
-    key: str
-    """Key into Compiled.documents."""
-    definitions: tuple[str, ...]
+    key: str = ""
+    """Key into XccdfBaseline.documents; "" for a check that nothing here can evaluate."""
+    definitions: tuple[str, ...] = ()
     negate: bool = False
+    operator: str = ""
+    """AND | OR of the parts; "" for a plain check."""
+    parts: tuple[RuleCheck, ...] = ()
+
+    def leaves(self) -> Iterator[RuleCheck]:
+        """Yield the plain checks that can be evaluated."""
+        if self.operator:
+            for part in self.parts:
+                yield from part.leaves()
+        elif self.key:
+            yield self
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,7 +163,7 @@ class Judge:
         check = self.baseline.checks.get(rule.id)
         items: tuple[assessment.Item, ...] = ()
         if check is not None and verdict in (assessment.FAIL, assessment.ERROR, assessment.UNKNOWN):
-            items = explain.items(self.evaluator(check.key), check.definitions)
+            items = explain.items([(self.evaluator(c.key), c.definitions) for c in check.leaves()])
         if not reason and verdict in (assessment.ERROR, assessment.UNKNOWN):
             reason = next((i.actual for i in items if i.ok is None and i.actual), "its definition could not be decided")
         bad = [i for i in items if i.ok is False] or list(items)
@@ -177,27 +188,43 @@ class Judge:
         check = self.baseline.checks.get(rule.id)
         if check is None:
             return assessment.NOT_CHECKED, rule.limits[0] if rule.limits else "it has no automatic check"
-        evaluator = self.evaluator(check.key)
-        results = [self._result(evaluator, d, negate=check.negate) for d in check.definitions]
-        verdict = _all(results)
+        verdict = self.check(check)
         if role == "unscored" and verdict in (assessment.PASS, assessment.FAIL):
             return assessment.INFORMATIONAL, f"unscored; it would be {verdict}"
         return verdict, ""
 
-    def _result(self, evaluator: Evaluator, definition: str, *, negate: bool) -> str:
-        result = evaluator.definition(definition)
-        if evaluator.document.definitions[definition].cls in _FLAWS:
-            result = truth.negate(result)
-        return _COMPLIANCE[truth.negate(result) if negate else result]
+    def check(self, check: RuleCheck) -> str:
+        """Return the verdict of a check."""
+        if check.operator:
+            order = _OR_ORDER if check.operator == "OR" else _AND_ORDER
+            verdict = _combine([self.check(part) for part in check.parts], order)
+        elif check.key:
+            evaluator = self.evaluator(check.key)
+            verdict = _combine([_result(evaluator, d) for d in check.definitions], _AND_ORDER)
+        else:
+            verdict = assessment.NOT_CHECKED
+        return _NEGATED.get(verdict, verdict) if check.negate else verdict
+
+
+def _result(evaluator: Evaluator, definition: str) -> str:
+    result = evaluator.definition(definition)
+    if evaluator.document.definitions[definition].cls in _FLAWS:
+        result = truth.negate(result)
+    return _COMPLIANCE[result]
 
 
 _AND_ORDER = (assessment.FAIL, assessment.ERROR, assessment.UNKNOWN, assessment.PASS, assessment.NOT_CHECKED,
               assessment.NOT_APPLICABLE)
 
 
-def _all(verdicts: Sequence[str]) -> str:
-    """Combine several checks of one rule by AND (XCCDF 1.2 section 7.2.3.5.2, table 27)."""
-    return next((v for v in _AND_ORDER if v in verdicts), assessment.NOT_CHECKED)
+_OR_ORDER = (assessment.PASS, assessment.ERROR, assessment.UNKNOWN, assessment.FAIL, assessment.NOT_CHECKED,
+             assessment.NOT_APPLICABLE)
+_NEGATED = {assessment.PASS: assessment.FAIL, assessment.FAIL: assessment.PASS}
+
+
+def _combine(verdicts: Sequence[str], order: Sequence[str]) -> str:
+    """Combine checks by AND or OR (XCCDF 1.2 section 7.2.3.5.2, tables of complex-check): the first that occurs."""
+    return next((v for v in order if v in verdicts), assessment.NOT_CHECKED)
 
 
 def _compile(asks: Sequence[Ask]) -> list[Probe]:

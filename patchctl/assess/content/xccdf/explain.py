@@ -11,7 +11,7 @@ from patchctl.model.assessment import Item, Rule
 from patchctl.model.text import one_line
 
 if TYPE_CHECKING:
-    from patchctl.assess.content.xccdf.baseline import Judge, XccdfBaseline
+    from patchctl.assess.content.xccdf.baseline import Judge, RuleCheck, XccdfBaseline
 
 MAX_ITEMS = 20
 _SOURCES = ("filepath", "path", "name", "unit", "username", "mount_point", "var_ref")
@@ -29,18 +29,31 @@ def lines(baseline: XccdfBaseline, rule: Rule, judge: Judge | None) -> Sequence[
     check = baseline.checks.get(rule.id)
     if check is None:
         return [*found, "it has no check that can be evaluated"]
-    loaded = baseline.documents[check.key]
     if judge is not None:
         verdict, reason = judge.verdict(rule)
         found.append(f"verdict {verdict}{f': {reason}' if reason else ''}")
-    evaluator = judge.evaluator(check.key) if judge is not None else None
-    for definition in check.definitions:
-        one = loaded.document.definitions[definition]
-        result = f" = {evaluator.definition(definition)}" if evaluator is not None else ""
-        found.append(f"{'not ' if check.negate else ''}definition {definition}{result}")
-        if one.criteria is not None:
-            found.extend(_criteria(loaded, one.criteria, evaluator, 1))
-    return found
+    return [*found, *_check(baseline, check, judge, 0)]
+
+
+def _check(baseline: XccdfBaseline, check: RuleCheck, judge: Judge | None, depth: int) -> Iterator[str]:
+    pad = "  " * depth
+    mark = "not " if check.negate else ""
+    if check.operator:
+        told = f" = {judge.check(check)}" if judge is not None else ""
+        yield f"{pad}{mark}complex-check {check.operator}{told}"
+        for part in check.parts:
+            yield from _check(baseline, part, judge, depth + 1)
+    elif not check.key:
+        yield f"{pad}a check that cannot be evaluated"
+    else:
+        loaded = baseline.documents[check.key]
+        evaluator = judge.evaluator(check.key) if judge is not None else None
+        for definition in check.definitions:
+            one = loaded.document.definitions[definition]
+            result = f" = {evaluator.definition(definition)}" if evaluator is not None else ""
+            yield f"{pad}{mark}definition {definition}{result}"
+            if one.criteria is not None:
+                yield from _criteria(loaded, one.criteria, evaluator, depth + 1)
 
 
 def _criteria(loaded: object, node: Criteria, evaluator: Evaluator | None, depth: int) -> Iterator[str]:
@@ -115,26 +128,30 @@ def _shown(name: str, value: str) -> str:
     return "(hidden)" if name == "password" and len(value) > 2 else repr(value)
 
 
-def items(evaluator: Evaluator, definitions: Sequence[str]) -> tuple[Item, ...]:
+def items(looked_at: Sequence[tuple[Evaluator, Sequence[str]]]) -> tuple[Item, ...]:
     """Return what was looked at by the tests that made definitions come out as they did, the worst first."""
-    found: dict[str, TestResult] = {}
-    for definition in definitions:
-        criteria = evaluator.document.definitions[definition].criteria
-        if criteria is not None:
-            _collect(evaluator, criteria, found, 0)
     shown: list[Item] = []
-    for test_id, result in found.items():
-        test = evaluator.document.tests[test_id]
-        expected = one_line(test.comment or test.id, 160)
-        ok = {TRUE: True, FALSE: False}.get(result.result)
-        told = [(i, r) for i, r in result.items if r != TRUE][:3] if ok is not True else []
-        if told:
-            shown.extend(Item(_where(i), expected, describe(i), {TRUE: True, FALSE: False}.get(r)) for i, r in told)
-        else:
-            nothing = "" if ok is True else result.reason or "nothing found"
-            shown.append(Item(_target(evaluator, test), expected, one_line(nothing), ok))
+    for evaluator, definitions in looked_at:
+        found: dict[str, TestResult] = {}
+        for definition in definitions:
+            criteria = evaluator.document.definitions[definition].criteria
+            if criteria is not None:
+                _collect(evaluator, criteria, found, 0)
+        for test_id, result in found.items():
+            shown.extend(_items_of(evaluator, evaluator.document.tests[test_id], result))
     shown.sort(key=lambda i: (i.ok is True, i.ok is None))
     return tuple(shown[:MAX_ITEMS])
+
+
+def _items_of(evaluator: Evaluator, test: Test, result: TestResult) -> Iterator[Item]:
+    expected = one_line(test.comment or test.id, 160)
+    ok = {TRUE: True, FALSE: False}.get(result.result)
+    told = [(i, r) for i, r in result.items if r != TRUE][:3] if ok is not True else []
+    for item, one in told:
+        yield Item(_where(item), expected, describe(item), {TRUE: True, FALSE: False}.get(one))
+    if not told:
+        nothing = "" if ok is True else result.reason or "nothing found"
+        yield Item(_target(evaluator, test), expected, one_line(nothing), ok)
 
 
 def _collect(evaluator: Evaluator, node: Criteria, found: dict[str, TestResult], depth: int) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from patchctl.assess.content.xccdf import cpe, datastream, remedy, xccdf, xml
 from patchctl.assess.content.xccdf.baseline import Loaded, RuleCheck, XccdfBaseline
@@ -128,16 +129,17 @@ class _Compiler:
         for item in items:
             self._note_limits(item.id, documents)
         loaded = {g.key: Loaded(documents[href], g.bindings) for href, gs in self._groups.items() for g in gs}
+        roles = {i.id: role for i in items if (role := self.settings.roles.get(i.id, i.role)) != "full"}
         title = {**self.benchmark.profiles, **tailoring}[profile].title if profile else ""
         return XccdfBaseline(
             name, title or self.benchmark.title, self.source, digest, tuple(self._rule(i) for i in items),
-            self._checks, self._applicability, dict(self.settings.roles), loaded, platform_documents,
+            self._checks, self._applicability, roles, loaded, platform_documents,
             self.platforms, self.benchmark.version, tuple(dict.fromkeys(self._warnings)),
         )
 
     def _note_limits(self, rule: str, documents: Mapping[str, Document]) -> None:
-        check = self._checks.get(rule)
-        if check is not None:
+        checks = [c for one in (self._checks.get(rule),) if one is not None for c in one.leaves()]
+        for check in checks:
             href = check.key.rpartition("#")[0]
             for definition in check.definitions:
                 self._limits.setdefault(rule, []).extend(documents[href].limits.get(definition, ()))
@@ -150,8 +152,9 @@ class _Compiler:
     def _check(self, item: xccdf.Item) -> None:
         """Find the check of a rule, read its definitions and bind its values."""
         limits = self._limits.setdefault(item.id, [])
-        if xml.child(item.element, "complex-check") is not None:
-            limits.append("XCCDF complex-check")
+        logic = xml.child(item.element, "complex-check")
+        if logic is not None:
+            self._checks[item.id] = self._complex(item.id, logic, 0)
             return
         selector = self.settings.check_selectors.get(item.id, "")
         offered = [c for c in xml.children(item.element, "check") if c.get("system") == OVAL_SYSTEM]
@@ -161,7 +164,29 @@ class _Compiler:
         if not chosen:
             limits.append(f"no check in OVAL{', only in ' + ', '.join(dict.fromkeys(others)) if others else ''}")
             return
-        check = chosen[0]
+        found = self._plain(item.id, chosen[0])
+        if found is not None:
+            self._checks[item.id] = found
+
+    def _complex(self, rule: str, element: object, depth: int) -> RuleCheck:
+        """Read a complex-check: AND or OR of checks and complex-checks."""
+        if depth > cpe.MAX_DEPTH:
+            raise xml.refuse(self.source, "xccdf-too-deep", f"complex-checks of {rule} are nested too deeply",
+                             "is the content damaged?")
+        parts: list[RuleCheck] = []
+        for part in xml.children(element, "check", "complex-check"):
+            if xml.name(part) == "complex-check":
+                parts.append(self._complex(rule, part, depth + 1))
+            elif part.get("system") == OVAL_SYSTEM:
+                parts.append(self._plain(rule, part) or RuleCheck())
+            else:
+                self._limits[rule].append(f"no check in OVAL, only in {part.get('system', '')}")
+                parts.append(RuleCheck())
+        negate = xml.is_true(xml.attribute(element, "negate"))
+        return RuleCheck(negate=negate, operator=xml.attribute(element, "operator", "AND"), parts=tuple(parts))
+
+    def _plain(self, rule: str, check: Any) -> RuleCheck | None:
+        """Read a check by the first of its references that leads to a document; None when none does."""
         for reference in xml.children(check, "check-content-ref"):
             href, definition = reference.get("href", ""), reference.get("name", "")
             reader = self._reader(href)
@@ -170,13 +195,13 @@ class _Compiler:
             definitions = (definition,) if definition else reader.all()
             for one in definitions:
                 reader.want(one)
-            bindings = self._bindings(item.id, check)
-            self._checks[item.id] = RuleCheck(self._group(href, bindings), definitions,
-                                              xml.is_true(check.get("negate")))
-            return
+            bindings = self._bindings(rule, check)
+            return RuleCheck(self._group(href, bindings), definitions, xml.is_true(check.get("negate")))
         names = [r.get("href", "") for r in xml.children(check, "check-content-ref")]
         why = next((self.content.missing[n] for n in names if n in self.content.missing), "")
-        limits.append(f"OVAL document {', '.join(names)} is not part of the file{f': {why}' if why else ''}")
+        told = f"OVAL document {', '.join(names)} is not part of the file"
+        self._limits[rule].append(f"{told}: {why}" if why else told)
+        return None
 
     def _bindings(self, rule: str, check: object) -> dict[str, tuple[str, ...]]:
         found: dict[str, tuple[str, ...]] = {}
@@ -228,7 +253,7 @@ class _Compiler:
             weight=self.settings.weights.get(item.id, item.weight),
             group_weights=tuple(self.settings.weights.get(g.id, g.weight) for g in groups),
             remediation=remedy.remediation(element, lambda v: xccdf.value_of(self.benchmark, self.settings, v)),
-            limits=tuple(dict.fromkeys(self._limits.get(item.id, ()))),
+            limits=tuple(dict.fromkeys(self._limits.get(item.id, ()))), group_ids=item.parents,
         )
 
 

@@ -29,6 +29,8 @@ class Item:
     requires: tuple[tuple[str, ...], ...] = ()
     """All of them must hold; each holds if one of its ids is selected."""
     conflicts: tuple[str, ...] = ()
+    role: str = "full"
+    """full | unscored | unchecked"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +118,7 @@ def _read_items(
             called, kind, element, parents, element.get("cluster-id", ""),
             not element.get("selected") or xml.is_true(element.get("selected")), weight, _platforms(element),
             tuple(tuple(xml.attribute(r, "idref").split()) for r in xml.children(element, "requires")),
-            tuple(xml.attribute(c, "idref") for c in xml.children(element, "conflicts")),
+            tuple(xml.attribute(c, "idref") for c in xml.children(element, "conflicts")), element.get("role", "full"),
         )
         if kind == "Group":
             _read_items(element, (*parents, called), items, values, source)
@@ -228,8 +230,7 @@ def _apply(benchmark: Benchmark, settings: Settings, what: str, target: str, val
         elif what == "values":
             settings.values[one] = tuple(value.split("\0")) if value else ()
         elif what == "selector":
-            settings.selectors[one] = value
-            settings.values.pop(one, None)
+            settings.selectors[one] = value  # a value that is set stays, whatever the order: as in oscap
         elif what == "rule-weight":
             try:
                 settings.weights[one] = float(value)
