@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import socket
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -85,6 +86,28 @@ def test_a_ticket_of_kinit_is_enough(site: Site, tls: bool) -> None:
     assert site.peer.executions[SCRIPT] == before + 2
     assert site.peer.troubles == []
     assert site.peer.delegated == 0
+
+
+def test_many_hosts_at_once_share_one_cache(site: Site) -> None:
+    """Threads of one process, as a fan-out has them, each with a session of its own; the ticket is not there yet."""
+    site.realm.kinit(ADMIN, PASSWORD)
+    file = site.folder / "many.yaml"
+    file.write_text(
+        f"defaults: {{connection: winrm, port: {site.peer.port}, winrm: {{auth: kerberos, scheme: http}}}}\nhosts:\n"
+        + "".join(f"  win{number}: {{address: {site.peer.address}}}\n" for number in range(12)))
+    inventory = load_inventory([file])
+    connections = Connections(inventory, known_hosts=(), ssh_config=None, secrets=lambda found: "")
+
+    def visit(name: str) -> bytes:
+        session = connections.open(inventory.hosts[name])
+        try:
+            return session.run(Command(SCRIPT)).stdout
+        finally:
+            session.close()
+
+    with ThreadPoolExecutor(12) as pool:
+        assert list(pool.map(visit, inventory.hosts)) == [b"yes"] * 12
+    assert (site.peer.shells, site.peer.troubles) == ((), [])
 
 
 def test_runspace_pools_are_reached_by_the_same_ticket(site: Site) -> None:
