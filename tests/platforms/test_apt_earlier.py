@@ -45,5 +45,5 @@ def test_the_text_is_sh_and_no_name_gets_out_of_its_quotes() -> None:
 def test_only_planned_removals_that_are_there_are_asked_of_apt() -> None:
     text = PLATFORM.install_script(InstallRequest((), (), ("helper",), "/x"))
     subprocess.run(["sh", "-n"], input=text, text=True, check=True)
-    assert "$pc_remove" in text
+    assert '"$@"' in text
     assert "--no-remove" not in text

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 
 from patchctl.model.facts import Artefact
@@ -50,8 +49,6 @@ _OPTIONS = (
     "-o Dpkg::Options::=--force-confdef -o Dpkg::Options::=--force-confold -o Dpkg::Use-Pty=0 "
     "-o APT::Get::Show-User-Simulation-Note=0 -o APT::Keep-Downloaded-Packages=1"
 )
-
-_NAME = re.compile(r"[a-z0-9][a-z0-9+.-]*(?::[a-z0-9-]+)?")
 
 ADJUSTMENTS = {
     "dpkg-configure-a": "dpkg --force-confdef --force-confold --configure -a </dev/null || echo 'patchctl: failed'",
@@ -127,9 +124,7 @@ def install_script(request: InstallRequest) -> str:
             raise ValueError(f"unknown adjustment {name!r}")
     adjust = "".join(f"echo 'patchctl: step adjust-{name}'\n{ADJUSTMENTS[name]}\n" for name in request.adjustments)
     sums = "".join(f"{a.sha256}  {a.filename}\n" for a in chosen)
-    if strange := [name for name in request.removals if not _NAME.fullmatch(name)]:
-        raise ValueError(f"not a package's name: {strange[0]!r}")
-    words = [quote_sh(f"./{a.filename}") for a in chosen] + (["$pc_remove"] if request.removals else [])
+    words = [quote_sh(f"./{a.filename}") for a in chosen] + (['"$@"'] if request.removals else [])
     none = "" if chosen else "true || "  # no files: only removals
     options = [_OPTIONS, f"-o DPkg::Lock::Timeout={max(1, request.lock_timeout)}"]
     if not request.removals:
@@ -172,13 +167,13 @@ exit "$pc_rc"
 
 
 def _list_removals(request: InstallRequest) -> str:
-    """Return what sets pc_remove to apt's words for the planned removals, of those packages that are there."""
+    """Return what sets "$@" to apt's words for the planned removals, of those packages that are there."""
     if not request.removals:
         return ""
     return (
-        f"pc_remove=\nfor pc_name in {' '.join(request.removals)}; do\n"
+        f"set --\nfor pc_name in {' '.join(quote_sh(name) for name in request.removals)}; do\n"
         "  case $(dpkg-query -W -f '${db:Status-Status}' -- \"$pc_name\" 2>/dev/null) in\n"
-        "  ''|not-installed|config-files) ;;\n  *) pc_remove=\"$pc_remove $pc_name-\" ;; esac\ndone\n"
+        "  ''|not-installed|config-files) ;;\n  *) set -- \"$@\" \"$pc_name-\" ;; esac\ndone\n"
     )
 
 
