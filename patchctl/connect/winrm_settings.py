@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import ssl
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 from patchctl.model.errors import UsageError
@@ -107,11 +109,34 @@ def check_means(place: Place) -> None:
     for key, file in (("ca", place.authority), ("certificate", place.certificate), ("key", place.key)):
         if file and not os.access(file, os.R_OK):
             raise UsageError("winrm-file", f"{place.name}: winrm.{key}: {file} cannot be read", "name a PEM file")
+    changed = [Path(file).stat().st_mtime_ns if file else 0 for file in (place.authority, place.certificate, place.key)]
+    wrong = _not_pem(place.authority, place.certificate, place.key, tuple(changed))
+    if wrong:
+        raise UsageError("winrm-file", f"{place.name}: {wrong}", "openssl x509 and openssl pkey write PEM files")
     package = _PACKAGES.get(place.auth)
     if package and importlib.util.find_spec(package) is None:
         raise UsageError("winrm-package", f"{place.name}: {place.auth} needs a package that is not installed",
                          f"pip install 'pywinrm[{place.auth}]'" if place.auth != "kerberos" else
                          "pip install 'patchctl[kerberos]'")
+
+
+@cache
+def _not_pem(authority: str, certificate: str, key: str, changed: tuple[int, ...]) -> str:
+    """Return which file TLS will not take, and why, or "". Looked at once for each state of the files."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    if authority and not Path(authority).is_dir():
+        try:
+            context.load_verify_locations(authority)
+        except OSError:  # ssl.SSLError is one
+            return f"winrm.ca: {authority} holds no certificate in PEM form"
+    if certificate and key:
+        try:
+            context.load_cert_chain(certificate, key, password="")
+        except OSError as error:
+            why = getattr(error, "reason", None) or "not readable"
+            return (f"winrm.certificate: {certificate} and {key} are no certificate and its key, in PEM form and "
+                    f"without a passphrase ({why})")
+    return ""
 
 
 def _path(text: str) -> str:

@@ -20,6 +20,7 @@ from patchctl.documents.inventories import load_inventory
 from patchctl.model.errors import HostError, HostKeyError, LoginError, PrivilegeError, UsageError
 from patchctl.model.hosts import Connection, Host, Inventory, SecretRef, Timeouts
 from patchctl.usecases.trust import Survey, accept_keys, survey_hosts
+from tests.winrm.certificates import Authority
 from tests.winrm.injected import AFTER, BEFORE
 from tests.winrm.peers import ADMIN, PASSWORD, Peer, StartPeers
 from tests.winrm.powershell import Answer
@@ -108,6 +109,40 @@ def test_files_and_jump_hosts_are_looked_at_before_anything_is_sent(winrm_peers:
         place_of(Host("win01", Connection("winrm", jump=("bastion",))))
     assert caught.value.code == "winrm-jump"
     assert peer.connections == 0
+
+
+def test_files_that_are_not_pem_are_named_before_anything_is_sent(winrm_peers: StartPeers, tmp_path: Path) -> None:
+    (peer,) = winrm_peers()
+    bad = tmp_path / "bad.pem"
+    bad.write_bytes(ssl.PEM_cert_to_DER_cert(peer.authority.file.read_text()))
+    pem, key = peer.authority.client(ADMIN)
+    with pytest.raises(UsageError) as caught:
+        open_at(peer, "basic", tls=True, trusted=False, ca=str(bad))
+    assert caught.value.code == "winrm-file"
+    assert f"winrm.ca: {bad} holds no certificate in PEM form" in caught.value.message
+    with pytest.raises(UsageError) as caught:
+        open_at(peer, "certificate", tls=True, certificate=str(pem), key=str(bad))
+    assert f"winrm.certificate: {pem} and {bad} are no certificate and its key" in caught.value.message
+    assert peer.connections == 0
+    bad.write_text(peer.authority.file.read_text())
+    peer.powershell({SCRIPT: Answer("yes")})
+    session = open_at(peer, "basic", tls=True, trusted=False, ca=str(bad))
+    assert says(session, Command(SCRIPT)).stdout == b"yes", "a file that was mended is read again"
+    assert key.exists()
+
+
+def test_a_pin_counts_alone_whatever_the_authority_says(winrm_peers: StartPeers, tmp_path: Path) -> None:
+    """Pinned: neither the authority nor name and dates matter. Another pin: refused, although the authority signed."""
+    authority = Authority(tmp_path / "stranger")
+    (peer,) = winrm_peers(certificate=authority.server("elsewhere.example.com", days=-1))
+    peer.powershell({SCRIPT: Answer("yes")})
+    shown = ssl.PEM_cert_to_DER_cert(peer.certificate[0].read_text())
+    assert says(open_at(peer, "basic", tls=True, pins=(shown,)), Command(SCRIPT)).stdout == b"yes"
+    (signed,) = winrm_peers()
+    with pytest.raises(HostKeyError) as caught:
+        open_at(signed, "basic", tls=True, pins=(shown,))
+    assert caught.value.code == "certificate-untrusted"
+    assert signed.credentials_seen == 0
 
 
 @pytest.mark.parametrize(("auth", "tls"), [("ntlm", False), ("ntlm", True), ("basic", True), ("credssp", False)])

@@ -46,7 +46,7 @@ class Peer:
     def __init__(
         self, folder: Path, address: str, users: Mapping[str, str], auth: tuple[str, ...],
         cmd: Mapping[str, tuple[str, str, int]] | None, authority: Authority, certificate: tuple[Path, Path] | None,
-        disk: Disk | None = None,
+        disk: Disk | None = None, ports: tuple[int, int] = (0, 0),
     ) -> None:
         self.address, self.users, self.auth = address, dict(users), auth
         self.max_envelope = 512000
@@ -66,8 +66,8 @@ class Peer:
         self._commands = Commands(disk) if disk is not None else None
         self.authority = authority
         self.certificate = certificate or authority.server(address)
-        self._http = Front(self, address)
-        self._https = Front(self, address, 0, self.certificate, authority.file)
+        self._http = Front(self, address, ports[0])
+        self._https = Front(self, address, ports[1], self.certificate, authority.file)
         self.port, self.tls_port = self._http.port, self._https.port
 
     def note(self, operation: str) -> None:
@@ -127,7 +127,7 @@ def peers(folder: Path, slot: int = 61) -> Iterator[StartPeers]:
 
     `cmd`: answers by command line (stdout, stderr, exit code); None = Wine runs them. `auth` of basic, ntlm,
     negotiate, credssp. `certificate`: files of a server certificate; otherwise one of the test's authority. `disk`: the
-    one that command lines run on; otherwise peers share one.
+    one that command lines run on; otherwise peers share one. `ports`: for HTTP and HTTPS, 0 = the system chooses.
     """
     running: list[Peer] = []
     authority = Authority(folder / "ca")
@@ -136,13 +136,14 @@ def peers(folder: Path, slot: int = 61) -> Iterator[StartPeers]:
         count: int = 1, *, users: Mapping[str, str] | None = None,
         auth: tuple[str, ...] = ("negotiate", "ntlm", "basic"), cmd: Mapping[str, tuple[str, str, int]] | None = None,
         certificate: tuple[Path, Path] | None = None, disk: Disk | None = None,
+        ports: tuple[int, int] = (0, 0),
     ) -> list[Peer]:
         known = dict(users if users is not None else {ADMIN: PASSWORD})
         _write_users(folder, known)
         begun = []
         for _ in range(count):
             address = f"127.0.{slot}.{next(_numbers) % 250 + 1}"
-            begun.append(Peer(folder, address, known, auth, cmd, authority, certificate, disk))
+            begun.append(Peer(folder, address, known, auth, cmd, authority, certificate, disk, ports))
             running.append(begun[-1])
         return begun
 
