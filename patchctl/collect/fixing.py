@@ -22,7 +22,7 @@ ACCESS_TIME = 180
 """Seconds in which somebody must log in anew after a fix that concerns the way in, or it is taken back."""
 PREVIEW_LINES = 200
 """Lines of a preview that are kept for one fix."""
-PREVIEW_CAP = 256 * 1024
+PREVIEW_CAP = 2 * 1024 * 1024
 RESULTS = ("applied", "failed", "taken-back")
 SIGNATURES = (
     Signature(
@@ -145,16 +145,35 @@ def render_answer(attempt: str) -> str:
     return f"if [ -e {folder}/asking ]; then : >{folder}/answered; fi\n"
 
 
-def preview_probe(number: int, fix: Fix) -> Probe:
-    """Return the probe that tells what a declarative fix would change, and changes nothing."""
-    return Probe(
-        f"fix.preview.{number}", f"(\n{PREVIEW}\nset -eu\n{fix.script.rstrip()}\n)", root=True, timeout=60.0,
-        cap=PREVIEW_CAP,
+def preview_probe(fixes: Sequence[Fix]) -> Probe:
+    """Return the probe that tells what declarative fixes would change, and changes nothing; for read_previews."""
+    parts = "".join(
+        f"pc_would fix {number}\n(\nset -eu\n{fix.script.rstrip()}\n)\npc_would done {number} $?\n"
+        for number, fix in enumerate(fixes)
     )
+    return Probe("fix.preview", f"{PREVIEW}\n{parts}", root=True, timeout=300.0, cap=PREVIEW_CAP)
+
+
+def read_previews(output: str, count: int) -> list[tuple[str, ...] | None]:
+    """Given the output for `count` fixes, return for each what read_preview gives; None = it could not be told."""
+    found: list[tuple[str, ...] | None] = [None] * count
+    at = -1
+    lines: list[str] = []
+    for text in output.splitlines():
+        word, _, rest = text.partition("\t")
+        if word == "fix" and rest.isdigit():
+            at, lines = int(rest), []
+        elif word == "done":
+            number, _, rc = rest.partition("\t")
+            if number == str(at) and rc == "0" and at < count:
+                found[at] = read_preview("\n".join(lines))
+        else:
+            lines.append(text)
+    return found
 
 
 def read_preview(output: str) -> tuple[str, ...]:
-    """Given a preview's output, return lines for people: what changes, from what to what; () = nothing would."""
+    """Given one fix's output, return lines for people: what changes, from what to what; () = nothing would."""
     lines: list[str] = []
     for text in output.splitlines():
         lines += _told([strip_control(part) for part in text.split("\t")])

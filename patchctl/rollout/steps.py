@@ -289,11 +289,11 @@ def _succeed(case: Case, required: object) -> Action:
         reasons = ", ".join(one_line(str(reason)) for reason in case.last.data.get("reboot_reasons") or ())
         still = "still required after a reboot" if host.rebooted else "reboot required"
         if host.failed_rc is not None:
-            still = f"the package manager ended with rc {host.failed_rc}, but everything planned is in place; {still}"
+            still = f"{_doer(case)} ended with rc {host.failed_rc}, but everything planned is in place; {still}"
         return _conclude(case, REBOOT_PENDING, f"{still}: {reasons}" if reasons else still)
     notes = []
     if host.failed_rc is not None:
-        notes.append(f"the package manager ended with rc {host.failed_rc}, but everything planned is in place")
+        notes.append(f"{_doer(case)} ended with rc {host.failed_rc}, but everything planned is in place")
     if host.overdue:
         notes.append(f"verified {format_duration(case.now - case.deadline)} after its deadline")
     if required is not False:
@@ -399,7 +399,9 @@ settle = _settle
 def _postpone(case: Case, reason: str = "") -> Action:
     """Put a host back that was made ready but may not be started now."""
     if case.state.status == ABORTED:
-        return _conclude(case, SKIPPED, "the rollout was aborted before its install began", cleanup=case.host.staged)
+        what = "fixes" if case.plan.fixes else "install"
+        message = f"the rollout was aborted before its {what} began"
+        return _conclude(case, SKIPPED, message, cleanup=case.host.staged)
     return Record((Draft("host-postponed", case.host.host, {}, reason or case.hold_reason),))
 
 
@@ -423,6 +425,10 @@ def _run(state: RolloutState, host: HostProgress, kind: str) -> RunJob:
         previous=host.previous, undo=host.undoing, data=data,
     )
     return RunJob(job, intent_draft(job, number))
+
+
+def _doer(case: Case) -> str:
+    return "the fixes" if case.plan.fixes else "the package manager"
 
 
 def _pick(delays: Sequence[float], tries: int) -> float:

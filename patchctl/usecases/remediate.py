@@ -10,12 +10,12 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from patchctl.assess.contract import Baseline
-from patchctl.collect.fixing import preview_probe, read_preview
+from patchctl.collect.fixing import preview_probe, read_previews
 from patchctl.collect.parse import parse_output
 from patchctl.connect.fanout import visit
 from patchctl.model.assessment import ERROR, FAIL, UNKNOWN, Finding, Remediation, Rule, Waiver
 from patchctl.model.errors import HostFailure, UsageError
-from patchctl.model.evidence import OK, Snapshot
+from patchctl.model.evidence import Snapshot
 from patchctl.model.hosts import Host, Inventory
 from patchctl.model.localtime import parse_zone
 from patchctl.model.plan import REMEDIATE, Fix, HostFix, LeftFinding, Plan
@@ -236,22 +236,21 @@ def _preview(
 
     def work(host: Host) -> dict[str, HostFix]:
         observer.step(host.name, "asking what the fixes would change")
-        probes = {fix.name: preview_probe(n, fixes[fix.name]) for n, fix in enumerate(todo[host.name])}
+        probe = preview_probe([fixes[fix.name] for fix in todo[host.name]])
         with closing(connections.open(host)) as session:
-            nonce, result = ask(session, tuple(probes.values()), become=host.connection.become.method != "none")
+            nonce, result = ask(session, (probe,), become=host.connection.become.method != "none")
         snapshot = parse_output(
-            result.stdout, tuple(probes.values()), nonce, host=host.name, taken_at=0.0, as_root=result.as_root,
+            result.stdout, (probe,), nonce, host=host.name, taken_at=0.0, as_root=result.as_root,
             seconds=result.seconds, lost=result.lost,
         )  # fmt: skip
-        found = {}
-        for fix in todo[host.name]:
-            evidence = snapshot.evidence.get(probes[fix.name].id)
-            if evidence is not None and evidence.status == OK and evidence.rc == 0:
-                found[fix.name] = replace(fix, preview=read_preview(evidence.output), preview_unknown="")
-            else:
-                why = (evidence.reason or f"the preview ended with rc {evidence.rc}") if evidence else "no answer"
-                found[fix.name] = replace(fix, preview_unknown=f"what it changes could not be asked: {one_line(why)}")
-        return found
+        evidence = snapshot.evidence[probe.id]
+        why = one_line(evidence.reason) or "its commands cannot all be foretold here"
+        told = read_previews(evidence.output, len(todo[host.name]))
+        return {
+            fix.name: replace(fix, preview=lines, preview_unknown="") if lines is not None
+            else replace(fix, preview_unknown=f"what it changes could not be asked: {why}")
+            for fix, lines in zip(todo[host.name], told, strict=True)
+        }
 
     sites = Fleet(request.inventory, tuple(hosts)).site_forks
     answers: dict[str, FixSurvey] = {}

@@ -24,6 +24,7 @@ from patchctl.collect.fixing import (
     change_mode,
     preview_probe,
     read_preview,
+    read_previews,
     render_payload,
 )
 from patchctl.documents.baselines import load_baseline
@@ -149,10 +150,12 @@ def test_only_the_last_attempts_are_kept_and_none_starts_twice(shell: list[str],
 
 def preview(shell: list[str], script: str) -> tuple[str, ...]:
     env = {"PATH": f"{Path(shell[0]).parent}:{os.environ['PATH']}"}
-    done = subprocess.run([*shell, "-c", preview_probe(0, fix("x", script)).command], capture_output=True, text=True,
+    done = subprocess.run([*shell, "-c", preview_probe([fix("x", script)]).command], capture_output=True, text=True,
                           timeout=60, env=env, check=False)
     assert done.returncode == 0, done.stderr
-    return read_preview(done.stdout)
+    (told,) = read_previews(done.stdout, 1)
+    assert told is not None, done.stdout
+    return told
 
 
 def test_a_preview_tells_from_what_to_what_and_writes_nothing(shell: list[str], tmp_path: Path) -> None:
@@ -181,9 +184,18 @@ def test_a_preview_tells_from_what_to_what_and_writes_nothing(shell: list[str], 
 ])
 def test_a_preview_cannot_run_what_changes_something(command: str, tmp_path: Path) -> None:
     (tmp_path / "old").write_text("a\n")
-    text = preview_probe(0, fix("x", command.format(t=tmp_path) + " || true\n")).command
+    text = preview_probe([fix("x", command.format(t=tmp_path) + " || true\n")]).command
     subprocess.run(["sh", "-c", text], capture_output=True, timeout=60, check=False)
     assert [p.name for p in tmp_path.iterdir()] == ["old"] and (tmp_path / "old").read_text() == "a\n"
+
+
+def test_a_preview_that_breaks_off_is_not_told(tmp_path: Path) -> None:
+    fixes = [fix("a", "chmod 0600 /etc/passwd\n"), fix("b", "ln -s a b\n"), fix("c", "true\n")]
+    done = subprocess.run(["sh", "-c", preview_probe(fixes).command], capture_output=True, text=True, check=False)
+    told = read_previews(done.stdout, 3)
+    assert told[0] and told[1] is None and told[2] == ()
+    assert read_previews("", 2) == [None, None], "no answer is no promise"
+    assert read_previews(done.stdout.replace("done\t0\t0", ""), 3)[0] is None, "nor is one that was cut"
 
 
 def declarative_scripts() -> list[tuple[str, str]]:

@@ -6,6 +6,7 @@ The host is broken as tests/assess/debian12_mutations.yaml says. The soak prints
 from __future__ import annotations
 
 import os
+import subprocess
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,10 +14,10 @@ from typing import Any
 import pytest
 
 from patchctl.assess.native.compiled import Bound
-from tests.assess.native_lab import FUNCTIONS, ROOT, load, prepare, run_in
+from tests.assess.native_lab import FUNCTIONS, ROOT, load, prepare
 from tests.assess.test_debian12_lab import TABLE
 from tests.lab import LabHost
-from tests.proof.project import Project, assert_clean
+from tests.proof.project import PATIENCE, Project, assert_clean
 
 BASELINE = str(ROOT / "baselines" / "debian-12.yaml")
 POLICY = """
@@ -39,19 +40,21 @@ def repairable() -> dict[str, Bound]:
 
 
 def break_rules(host: LabHost, rules: Iterable[str]) -> None:
-    run_in(host, FUNCTIONS + "".join(f"( {TABLE[rule]['break']}\n)\n" for rule in rules))
+    script = FUNCTIONS + "".join(f"( {TABLE[rule]['break']}\n)\n" for rule in rules)
+    subprocess.run(host.exec_argv("exec sh -s"), input=script, capture_output=True, text=True, errors="replace",
+                   timeout=PATIENCE, check=False)
 
 
 def remediate(project: Project, rules: Sequence[str]) -> dict[str, str]:
     """Repair these rules of a broken host; return rule -> "ok", or what is wrong with it."""
     words = [word for rule in rules for word in ("--rule", rule)]
-    known = {row["rollout"] for row in rollouts(project)}
+    before = latest(project)
     done = project.run("remediate", "--baseline", BASELINE, "--policy", "fixes", *words, "--yes")
     if done.code == 0 and "Nothing to repair" in done.out:
         return dict.fromkeys(rules, "breaking it did not make it FAIL")
-    document = project.status()
-    if document["rollout"] in known:
-        return dict.fromkeys(rules, f"no rollout was made: {done}")
+    document = latest(project)
+    if document is None or (before is not None and document["rollout"] == before["rollout"]):
+        return dict.fromkeys(rules, f"no rollout was made, exit {done.code}: {done.err[-500:]} {done.out[-1500:]}")
     (entry,) = document["hosts"]
     told = {fix["rule"]: fix for fix in entry["fixes"]}
     found = {}
@@ -65,9 +68,10 @@ def remediate(project: Project, rules: Sequence[str]) -> dict[str, str]:
     return found
 
 
-def rollouts(project: Project) -> list[Any]:
-    done = project.run("status", "-o", "json")
-    return list(done.json()["rollouts"]) if done.code in (0, 3) and done.out else []
+def latest(project: Project) -> Any:
+    """Return the document of the latest rollout, or None."""
+    done = project.run("rollout", "status", "-o", "json")
+    return done.json() if done.out else None
 
 
 def make_breakable(project: Project) -> LabHost:
