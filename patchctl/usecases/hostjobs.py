@@ -258,8 +258,11 @@ class HostVisits:
             reason = one_line(facts.why_unknown("packages") or snapshot.reason("packages"))
             return outcome(job, "failed", data, HostFailure("packages-unknown", f"not verified: {reason}"))
         if facts.broken:
-            words = one_line("; ".join(facts.broken))
-            return outcome(job, "failed", data, HostFailure("dpkg-broken", f"broken after the install: {words}"))
+            words = f"broken after the install: {one_line('; '.join(facts.broken))}"
+            # Debian's hosts had this code first; it stays for those who look for it.
+            if plan.platform == "apt":
+                return outcome(job, "failed", data, HostFailure("dpkg-broken", words))
+            return outcome(job, "failed", data, HostFailure("packages-broken", words))
         bad = data["pending"] or data["health_regressed"]
         return outcome(job, "failed" if bad else "ok", data)
 
