@@ -67,7 +67,7 @@ def test_a_resolution_has_what_is_pulled_in_and_removed() -> None:
         f"evil|0:2-1|noarch|{SHA}|10|../../etc/x.rpm|r\nbad|0:1-1|noarch|{SHA}|1|a b.rpm|r\n"
     )
     found = PLATFORM.read_resolution(text)
-    assert [(u.package, u.candidate) for u in found.updates or ()] == [("x", "0:2-1")]
+    assert [(u.package, u.candidate) for u in found.updates or ()] == [("x", "2-1")]
     assert found.removals == ("gone",)
     assert [(a.filename, a.uri) for a in found.artefacts] == [
         ("x-2-1.noarch.rpm", "http://m.example/r/noarch/x-2-1.noarch.rpm")]
@@ -117,8 +117,8 @@ def test_failures_are_recognised_and_name_the_culprit(line: str, name: str, name
 
 
 def test_the_install_verifies_signatures_and_takes_only_the_given_files() -> None:
-    change = Change("x", "noarch", "0:1-1", "0:2-1", origin=f"updates, SUSE-1 {REBOOT_MARK}")
-    file = Artefact("x", "0:2-1", "noarch", SHA, 10, "x-2-1.noarch.rpm", "http://m.example/x")
+    change = Change("x", "noarch", "1-1", "2-1", origin=f"updates, SUSE-1 {REBOOT_MARK}")
+    file = Artefact("x", "2-1", "noarch", SHA, 10, "x-2-1.noarch.rpm", "http://m.example/x")
     text = PLATFORM.install_script(InstallRequest((change,), (file,), (), "/x"))
     assert "no-gpg-checks" not in text
     assert "allow-unsigned" not in text

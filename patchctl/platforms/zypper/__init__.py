@@ -44,8 +44,8 @@ class Zypper:
     def fingerprint_probe(self, packages: Sequence[str]) -> Probe:
         names = " ".join(quote_sh(name) for name in sorted(set(packages)))
         text = (
-            f"rpm -q --qf '%{{NAME}}:%{{ARCH}} %|EPOCH?{{%{{EPOCH}}}}:{{0}}|:%{{VERSION}}-%{{RELEASE}}\\n' -- {names} "
-            "| grep -v ' is not installed$' | sort"
+            f"rpm -q --qf '%{{NAME}}:%{{ARCH}} %|EPOCH?{{%{{EPOCH}}:}}:{{}}|%{{VERSION}}-%{{RELEASE}}\\n' -- {names} "
+            "| grep -v ' is not installed$' | sed 's/ 0:/ /' | sort"
         )
         return Probe("zypper.fingerprint", text if packages else "true", when=probes.IS_ZYPPER, timeout=60)
 

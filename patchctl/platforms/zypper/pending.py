@@ -87,7 +87,7 @@ def read_patches(sections: Sections) -> list[Patch]:
         if match := re.match(r"Name\s+: (\S+)", line):
             current = match[1]
         elif match := _MEMBER.match(line):
-            members.setdefault(current, set()).add((match["package"], _full(match["version"])))
+            members.setdefault(current, set()).add((match["package"], _plain(match["version"])))
     found = []
     for own, body in _updates(sections, "patches"):
         if own.get("kind") == "patch":
@@ -111,7 +111,7 @@ def read_pending(sections: Sections, *, transactional: bool = False) -> Pending:
     plan, removals, failed = _read_plan(sections)
     updates: list[Update] = []
     for own, body in _packages(sections, "all"):
-        name, arch, version = own["name"], own["arch"], _full(own["edition"])
+        name, arch, version = own["name"], own["arch"], _plain(own["edition"])
         state, reason = "upgradable", ""
         if any(_matches(lock, name) for lock in locks):
             state, reason = "held", "locked on the host (zypper addlock)"
@@ -122,7 +122,7 @@ def read_pending(sections: Sections, *, transactional: bool = False) -> Pending:
         elif transactional:
             state, reason = "kept-back", _TRANSACTIONAL
         updates.append(_describe(
-            Update(name, arch, _full(own.get("edition-old", "")), version, _source(body), None, state, reason), patches
+            Update(name, arch, _plain(own.get("edition-old", "")), version, _source(body), None, state, reason), patches
         ))  # fmt: skip
     known = {(u.package, u.candidate) for u in updates}
     updates += [
@@ -187,7 +187,7 @@ def _read_plan(
             if match[1] == "to-remove":
                 removals.append(own["name"])
             else:
-                old, new = _full(own.get("edition-old", "")), _full(own.get("edition", ""))
+                old, new = _plain(own.get("edition-old", "")), _plain(own.get("edition", ""))
                 plan[own["name"], new] = (own.get("arch", ""), old)
     return plan, tuple(removals), ""
 
@@ -224,8 +224,8 @@ def _read_files(sections: Sections) -> tuple[Artefact, ...]:
         uri = f"{bases.get(alias, '')}/{location}"
         if not _FILE.fullmatch(filename) or ".." in location or not _URI.fullmatch(uri):
             continue
-        found.setdefault((name, version, arch), Artefact(
-            one_line(name, 200), one_line(version, 200), arch, sha256, int(size), filename, uri, one_line(alias, 80)
+        found.setdefault((name, _plain(version), arch), Artefact(
+            one_line(name, 200), one_line(_plain(version), 200), arch, sha256, int(size), filename, uri, one_line(alias, 80)
         ))  # fmt: skip
     return tuple(found.values())
 
@@ -245,6 +245,6 @@ def _matches(lock: str, name: str) -> bool:
     return re.fullmatch(re.escape(lock).replace(r"\*", ".*").replace(r"\?", "."), name) is not None
 
 
-def _full(edition: str) -> str:
-    """Return a version with its epoch, as rpm's own list has it here."""
-    return edition if not edition or re.match(r"\d+:", edition) else f"0:{edition}"
+def _plain(edition: str) -> str:
+    """Return a version as zypper, rpm and dnf print it: without an epoch that is 0."""
+    return edition.removeprefix("0:")

@@ -10,7 +10,7 @@
     members   zypper info of these patches: which packages each is about
     updates   zypper -x list-updates: what is newer; `all` with --all: also what a lock or a dependency keeps back
     plan      zypper -x update --dry-run: what the full upgrade would change, add and remove
-    files     from the repositories' own lists: name|epoch:version-release|arch|sha256|size|location|alias
+    files     from the repositories' own lists: name|version|arch|sha256|size|location|alias
 """
 
 from __future__ import annotations
@@ -120,14 +120,14 @@ for pc_list in "$pc_base"/raw/*/repodata/*primary.xml*; do
       epoch = get("version", "epoch"); name = get("name", ""); arch = get("arch", "")
       shown = (epoch == "" || epoch == "0") ? version : epoch ":" version
       if ((name "|" shown "|" arch) in want && get("checksum", "type") == "sha256")
-        print name "|" (epoch == "" ? 0 : epoch) ":" version "|" arch "|" get("checksum", "") "|" \
+        print name "|" shown "|" arch "|" get("checksum", "") "|" \
           get("size", "package") "|" get("location", "href") "|" alias
     }'
 done
 true
 """
 
-_PACKAGES = "rpm -qa --qf '%{NAME}|%|EPOCH?{%{EPOCH}}:{0}|:%{VERSION}-%{RELEASE}|%{ARCH}|%{SOURCERPM}\\n'"
+_PACKAGES = "rpm -qa --qf '%{NAME}|%|EPOCH?{%{EPOCH}:}:{}|%{VERSION}-%{RELEASE}|%{ARCH}|%{SOURCERPM}\\n'"
 
 LOCK_FUNCTIONS = r"""
 pc_holder() {

@@ -72,7 +72,7 @@ def read_packages(text: str) -> list[Package]:
     for line in strip_control(text).splitlines():
         parts = line.split("|")
         if len(parts) == 4 and parts[0] != "gpg-pubkey":
-            found.append(Package(parts[0], parts[1], parts[2], parts[3]))
+            found.append(Package(parts[0], parts[1].removeprefix("0:"), parts[2], parts[3]))
     return found
 
 
