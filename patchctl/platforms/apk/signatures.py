@@ -33,7 +33,7 @@ SIGNATURES: tuple[Signature, ...] = (
     ),
     Signature(
         "maintainer-script-failed", "patch",
-        r"(?:^ERROR: |lib/apk/exec/)(?P<package>\S+?)-(?P<version>\d[^-\s]*-r\d+)\.(?P<script>(?:pre|post)-\w+|trigger)"
+        r"^ERROR: (?:lib/apk/exec/)?(?P<package>\S+?)-(?P<version>\d[^-\s]*-r\d+)\.(?P<script>(?:pre|post)-\w+|trigger)"
         r": .*(?:exited with|script exited|failed)",
         "the {script} script of {package} {version} failed",
     ),
@@ -54,7 +54,7 @@ SIGNATURES: tuple[Signature, ...] = (
     ),
     Signature(
         "attempt-interrupted", "package-manager", r"^patchctl: interrupted$",
-        "an earlier apk was interrupted: apk itself completes it when it upgrades again", transient=True,
+        "apk was cut off: it completes the rest when it upgrades again", transient=True,
     ),
     Signature(
         "apk-failed", "package-manager", r"^(?P<count>\d+ errors?); |^ERROR: (?P<what>\S.*)",

@@ -225,7 +225,8 @@ def _read_files(sections: Sections) -> tuple[Artefact, ...]:
         if not _FILE.fullmatch(filename) or ".." in location or not _URI.fullmatch(uri):
             continue
         found.setdefault((name, _plain(version), arch), Artefact(
-            one_line(name, 200), one_line(_plain(version), 200), arch, sha256, int(size), filename, uri, one_line(alias, 80)
+            one_line(name, 200), one_line(_plain(version), 200), arch, sha256, int(size), filename, uri,
+            one_line(alias, 80),
         ))  # fmt: skip
     return tuple(found.values())
 
