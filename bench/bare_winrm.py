@@ -21,7 +21,7 @@ def main() -> int:
 
     def visit(host: str) -> bytes:
         protocol = Protocol(f"http://{host}/wsman", transport="ntlm", username=user, password=password,
-                            message_encryption="always", proxy=None)
+                            message_encryption="always", proxy=None, read_timeout_sec=300, operation_timeout_sec=200)
         shell = protocol.open_shell(codepage=65001)
         try:
             line = command_line(bootstrap("0" * 32, need_elevation=True, data=False))

@@ -45,14 +45,16 @@ def compare_winrm(rounds: int, count: int = HOSTS) -> list[Row]:
         secret.write_text(served["password"])
         secret.chmod(0o600)
         (folder / "inventories/windows.yaml").write_text(
-            f"defaults: {{connection: winrm, user: {served['user']}, password: 'file:{secret}'}}\nhosts:\n{hosts}")
+            f"defaults: {{connection: winrm, user: {served['user']}, password: 'file:{secret}', "
+            f"timeouts: {{connect: 300s, silence: 300s, total: 600s}}}}\nhosts:\n{hosts}")
         patchctl = Path(sys.executable).with_name("patchctl")
         words = [patchctl, "scan", "--refresh", "never", "--forks", THREADS]
         script = folder / "script.ps1"
         script.write_text(measure([*words[:4], "--print-script", "w0"], cwd=folder).output)
 
         def scan(few: int) -> Cost:
-            cost = measure([*words, "--limit", ",".join(f"w{n}" for n in range(few)), "-o", "json"], cwd=folder)
+            names = ",".join(f"w{n}" for n in range(few))
+            cost = measure([*words, "--limit", names, "-o", "json"], cwd=folder, timeout=900)
             shown = json.loads(cost.output[cost.output.index("{"):])
             if [(host["status"], host["pending"]) for host in shown["hosts"]] != [("ok", 20)] * few:
                 raise MeasureError(f"not every host was scanned: {cost.output[:1500]}")
@@ -61,7 +63,7 @@ def compare_winrm(rounds: int, count: int = HOSTS) -> list[Row]:
         def bare(few: int) -> Cost:
             addresses = [f"{a}:{p}" for a, p in served["hosts"][:few]]
             cost = measure([sys.executable, "-m", "bench.bare_winrm", served["user"], served["password"], script,
-                            THREADS, *addresses], cwd=ROOT)
+                            THREADS, *addresses], cwd=ROOT, timeout=900)
             if f"{few} hosts" not in cost.output:
                 raise MeasureError(cost.output[-1500:])
             return cost

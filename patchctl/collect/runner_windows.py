@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from patchctl.collect import runner_windows_text as text
+from patchctl.collect import runner_windows_bodies as bodies
 from patchctl.collect.runner import (
     ATTEMPT_NAME,
     BASE,
@@ -19,6 +19,7 @@ from patchctl.collect.runner import (
     Start,
     check_name,
 )
+from patchctl.collect.runner_windows_functions import FUNCTIONS
 from patchctl.model.errors import UsageError
 from patchctl.model.text import quote_powershell
 
@@ -55,28 +56,28 @@ def render(request: Request, controller: Controller, nonce: str) -> str:
         lists["FileList"] = [f"{check_name('hash', sha, SHA256)} {_file(name)}" for sha, name in request.files]
     lines += [f"${name} = @({', '.join(map(quote_powershell, items))})" for name, items in lists.items()]
     # One block, called on its last line: a script cut short by a lost link does nothing at all.
-    return "& {\n" + "\n".join(lines) + f"\n{text.FUNCTIONS}{body}}}\n"
+    return "& {\n" + "\n".join(lines) + f"\n{FUNCTIONS}{body}}}\n"
 
 
 def _body(request: Request) -> tuple[dict[str, str], str]:
     if isinstance(request, Look):
-        return {}, text.LOOK
+        return {}, bodies.LOOK
     if isinstance(request, Start):
         check_name("attempt", request.attempt, ATTEMPT_NAME)
         return {
             "Attempt": request.attempt, "Files": request.directory, "Payload": request.payload,
-            "List": request.inventory, "Run": text.RUN,
-        }, text.START  # fmt: skip
+            "List": request.inventory, "Run": bodies.RUN,
+        }, bodies.START  # fmt: skip
     if isinstance(request, Poll):
-        return {"Attempt": check_name("attempt", request.attempt, ATTEMPT_NAME)}, text.POLL
+        return {"Attempt": check_name("attempt", request.attempt, ATTEMPT_NAME)}, bodies.POLL
     if isinstance(request, Reboot):
-        return {"Expected": check_name("boot id", request.boot_id, BOOT_ID)}, text.REBOOT
+        return {"Expected": check_name("boot id", request.boot_id, BOOT_ID)}, bodies.REBOOT
     if isinstance(request, Cleanup):
         if request.directory and not request.directory.startswith(f"{STAGE}\\"):
             raise UsageError("invalid-name", f"{request.directory!r} is no staging directory")
         attempt = check_name("attempt", request.attempt, ATTEMPT_NAME)
-        return {"Attempt": attempt, "Files": request.directory}, text.CLEANUP
-    return {}, text.TAKEOVER
+        return {"Attempt": attempt, "Files": request.directory}, bodies.CLEANUP
+    return {}, bodies.TAKEOVER
 
 
 def _file(name: str) -> str:

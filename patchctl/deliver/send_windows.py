@@ -24,7 +24,7 @@ function Test-Sum([string]$path, [string]$sum) {
 }
 """
 
-# The folder above is made by the runner's own rules (collect/runner_windows_text.py): SYSTEM and Administrators only.
+# The folder above is made by the rules of collect/runner_windows_functions.py: SYSTEM and Administrators only.
 _LIST = r"""
 try {
   $base = [Environment]::GetFolderPath('CommonApplicationData') + '\patchctl'

@@ -17,7 +17,7 @@ from patchctl.assess.asking.windows import SYSTEM
 from patchctl.assess.checks.contract import Question
 from patchctl.assess.checks.registry import all_checks
 from patchctl.assess.content.sca.windows import make_batches
-from patchctl.collect import runner_windows, runner_windows_text
+from patchctl.collect import runner_windows, runner_windows_bodies
 from patchctl.collect.powershell import compile_powershell
 from patchctl.collect.runner import Cleanup, Controller, Look, Poll, Reboot, Request, Start, Takeover
 from patchctl.connect.winrm_psrp import PIPELINE
@@ -102,7 +102,7 @@ def parts() -> Mapping[str, str]:
             bootstrap(NONCE, need_elevation=need, data=data) for need in (False, True) for data in (False, True)),
         "transport.psrp": PIPELINE,
         "collect.frame": compile_powershell((), NONCE),
-        "runner.program": runner_windows_text.RUN,
+        "runner.program": runner_windows_bodies.RUN,
         "resolve": packages.echo_text([Change("proof", "", "0", "1")]),
         "fingerprint": packages.fingerprint_text(["KB0000000", "proof"]),
         "download": packages.download_text(

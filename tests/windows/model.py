@@ -21,7 +21,8 @@ from pathlib import Path
 from typing import Any
 
 from patchctl.assess.native.answers import PREFIX
-from patchctl.collect import runner_windows_text as runner_text
+from patchctl.collect import runner_windows_bodies as bodies
+from patchctl.collect.runner_windows_functions import FUNCTIONS
 from patchctl.connect.contract import Command, Result
 from patchctl.deliver import send_windows
 from patchctl.model.hosts import Host
@@ -109,7 +110,7 @@ class WindowsHost:
         if "Invoke-Probe '" in script:
             return self._collect(script), 0
         for name in ("LOOK", "START", "POLL", "REBOOT", "CLEANUP", "TAKEOVER"):
-            if script.endswith(f"{runner_text.FUNCTIONS}{getattr(runner_text, name)}}}\n"):
+            if script.endswith(f"{FUNCTIONS}{getattr(bodies, name)}}}\n"):
                 return Request(self, script).run(name), 0
         return self._staging(script, data)
 

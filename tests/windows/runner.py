@@ -1,4 +1,4 @@
-"""The model's host runner: what collect/runner_windows_text.py says, line by line, on a real folder tree."""
+"""The model's host runner: what collect/runner_windows_bodies.py says, line by line, on a real folder tree."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ BASE = r"C:\ProgramData\patchctl"
 
 
 class Request:
-    """One request to the runner: does what collect/runner_windows_text.py says, line by line."""
+    """One request to the runner: does what collect/runner_windows_bodies.py says, line by line."""
 
     def __init__(self, host: WindowsHost, script: str) -> None:
         self.host, self.script, self.values = host, script, read_values(script)

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import re
 
-from patchctl.collect import runner_windows_text as runner_text
+from patchctl.collect.runner_windows_functions import FUNCTIONS
 
 LITERAL = r"'((?:[^']|'')*)'"
 
 
 def read_values(script: str) -> dict[str, str]:
     """Return the values at the script's head: $Name = 'text' (over several lines) and $Name = [long]N."""
-    head = script.partition(runner_text.FUNCTIONS)[0] if runner_text.FUNCTIONS in script else script[:20000]
+    head = script.partition(FUNCTIONS)[0] if FUNCTIONS in script else script[:20000]
     found = {name: text.replace("''", "'") for name, text in re.findall(rf"^\$(\w+) = {LITERAL}$", head, re.MULTILINE)}
     found |= dict(re.findall(r"^\$(\w+) = \[long\](\d+)$", head, re.MULTILINE))
     return found
