@@ -14,6 +14,7 @@ from patchctl.store.assessments import Assessment, Assessments
 from patchctl.usecases.assess import assess_snapshot
 from patchctl.usecases.replay import recorded_snapshots
 
+CHANGED = "its baseline changed since, or was used with --set or --tailoring: assess again"
 Loader = Callable[[str, str], Baseline | None]
 """(reference, digest) -> the baseline if it can still be compiled to that digest."""
 
@@ -46,9 +47,13 @@ def find_drift(
         if name not in references:
             raise UsageError("not-assessed", f"no host was assessed by {name!r}", f"known: {', '.join(references)}")
         rows = {h: row for h, row in assessments.latest(name).items() if h in set(hosts)}
+        last = assessments.latest(name, reached=False)
         for host in hosts:
             if host not in rows:
                 drift.not_compared[host] = f"never assessed by {name}"
+            elif not last[host].findings:  # what is known of it is older, and was compared then
+                drift.not_compared[host] = f"not reached by the last assessment: {last[host].status}"
+                del rows[host]
         now = _findings(assessments, rows)
         if against == "peers":
             drift.compared += len(now)
@@ -103,7 +108,7 @@ def _against_snapshots(
     for host, row in rows.items():
         baseline = load(reference, row.digest)
         if host not in before or baseline is None:
-            why = "there is no such state of it" if baseline is not None else "its baseline changed since: assess again"
+            why = "there is no such state of it" if baseline is not None else CHANGED
             drift.not_compared[host] = why
             continue
         drift.compared += 1

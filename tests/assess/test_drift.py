@@ -35,6 +35,31 @@ def test_drift_of_a_host_against_its_last_assessment(project):
     assert summary["compared"] == 1
 
 
+def test_a_host_that_was_not_reached_is_told_and_its_old_drift_is_not_told_again(project):
+    def fleet(there):
+        hosts = {"here": {"connection": "local"}, "there": {"connection": there}}
+        (project.folder / "inventories" / "hosts.yaml").write_text(json.dumps({"hosts": hosts}))
+
+    flag = project.folder / "flag"
+    flag.touch()
+    project.baseline("small", rule(flag))
+    fleet("local")
+    project.run("assess", "--baseline", "small")
+    flag.unlink()
+    project.run("assess", "--baseline", "small")
+    assert [e["host"] for e in project.json("drift")["events"]] == ["here", "there"]
+    fleet("fake")
+    project.run("assess", "--baseline", "small")
+    for against in ("last", "peers"):
+        found = project.json("drift", "--against", against)
+        assert (project.code, found["events"]) == (4, [])
+        assert found["not_compared"] == [
+            {"host": "there", "reason": "not reached by the last assessment: unreachable"}]
+    fleet("local")
+    project.run("assess", "--baseline", "small")
+    assert project.run("drift", "--quiet") == 0
+
+
 def test_what_only_the_content_changed_is_no_drift(project):
     flag = project.folder / "flag"
     flag.touch()

@@ -13,11 +13,13 @@ from pathlib import Path
 
 import pytest
 
-from patchctl.assess.asking.files import FILE_CAP, READ, STAT, SUM_CAP
+from patchctl.assess.asking.files import FILE_CAP, LEADS_NOWHERE, READ, STAT, SUM_CAP
 from patchctl.assess.asking.frames import read_frames
 from patchctl.assess.asking.system import PROCESSES
 from patchctl.assess.checks.command import COMMANDS
 from patchctl.assess.checks.contract import Answer, Batch, Question
+from patchctl.assess.checks.file import File
+from patchctl.assess.checks.value import Value
 from patchctl.assess.native.answers import SnapshotAnswers, Unreadable, probes_of
 from patchctl.model.evidence import OK, UNKNOWN, Evidence, Snapshot
 
@@ -36,7 +38,8 @@ def folder(tmp_path: Path) -> Path:
         huge.write(b"needle")
     (tmp_path / "long").write_text("line = of text\n" * (FILE_CAP // 10))
     os.mkfifo(tmp_path / "pipe")
-    for name, target in (("link", "small"), ("nowhere", "nothing"), ("loop", "loop"), ("to-huge", "huge")):
+    for name, target in (("link", "small"), ("nowhere", "nothing"), ("loop", "loop"), ("to-huge", "huge"),
+                         ("masked", "/dev/null")):  # fmt: skip
         (tmp_path / name).symlink_to(target)
     return tmp_path
 
@@ -55,13 +58,14 @@ def said(found: Answer | str) -> str:
 
 @pytest.mark.parametrize("shell", SHELLS)
 def test_odd_files_are_told_and_the_others_are_read(shell: str, folder: Path) -> None:
-    names = ["small", "with space", "huge", "to-huge", "long", "pipe", "link", "nowhere", "loop", "none/x"]
+    names = ["small", "with space", "huge", "to-huge", "long", "pipe", "link", "masked", "nowhere", "loop", "none/x"]
     found = ask(shell, READ, *(f"{folder}/{name}" for name in names), str(folder), "/dev/zero", f"{folder}/*")
     answers = {name: said(found[f"{folder}/{name}"]) for name in names}
     too_large, no_file = f"larger than {FILE_CAP} bytes", "not a regular file"
     assert answers == {
         "small": "a = 1\nb\n", "with space": "x\n", "link": "a = 1\nb\n", "huge": too_large, "to-huge": too_large,
         "long": too_large, "pipe": no_file, "nowhere": "missing", "loop": "missing", "none/x": "missing",
+        "masked": "",
     }  # fmt: skip
     assert said(found[str(folder)]) == "missing"
     assert said(found["/dev/zero"]) == no_file
@@ -82,12 +86,41 @@ def test_hashes_and_modes_of_odd_files(shell: str, folder: Path) -> None:
     assert said(found[f"sha256:{folder}"]) == "a directory"
     assert said(found[f"{folder}/pipe"]).startswith("1"), "the type of a pipe in st_mode"
     assert said(found[f"{folder}/nowhere"]) == "missing"
+    link = found[f"{folder}/nowhere"]
+    assert isinstance(link, Answer)
+    assert link.text.strip() == LEADS_NOWHERE
 
 
 def _sha256(path: Path) -> str:
     import hashlib
 
     return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+class Says:
+    """Implements Answers: the same answer to everything."""
+
+    def __init__(self, answer: Answer) -> None:
+        self.answer = answer
+
+    def get(self, batch: Batch, text: str = "all") -> Answer:
+        return self.answer
+
+
+def test_a_link_that_leads_nowhere_is_there_all_the_same() -> None:
+    link = Says(Answer(LEADS_NOWHERE, missing=True))
+    for state, good in (("absent", False), ("present", False), ("optional", True)):
+        (item,) = File().judge({"path": "/etc/hosts.equiv", "state": state}, link)
+        assert (item.ok, item.actual) == (good, LEADS_NOWHERE)
+
+
+def test_entities_of_xml_are_not_followed_and_not_taken_for_text() -> None:
+    text = '<!DOCTYPE l [<!ENTITY x SYSTEM "file:///etc/shadow">]><l><v>&x;</v><w>1</w></l>'
+    with pytest.raises(Unreadable, match="entities"):
+        Value().judge({"path": "/x", "format": "xml", "at": ("/l/v",), "equals": "1"}, Says(Answer(text)))
+    plain = '<!DOCTYPE l PUBLIC "-//X" "x.dtd"><l><w>1</w></l>'
+    (item,) = Value().judge({"path": "/x", "format": "xml", "at": ("/l/w",), "equals": "1"}, Says(Answer(plain)))
+    assert item.ok
 
 
 def test_a_command_that_hangs_leaves_the_others_their_answers() -> None:

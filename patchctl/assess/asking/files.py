@@ -19,8 +19,9 @@ SECRET = re.compile(
 )
 """Files that are never brought home: what a check needs of them is worked out on the host."""
 
-# One awk reads all files. Those longer than the cap are told, not sent: find says which before anything is read, for
-# awk would take a large file without line ends for one line. A name with a newline is nobody's.
+# A link to /dev/null is how sysctl.d(5) and systemd mask a file: empty. One awk reads all files. Those longer than
+# the cap are told, not sent: find says which before anything is read, for awk would take a large file without line ends
+# for one line. A name with a newline is nobody's.
 _READ = r"""
 pc_list() {
   for pc_f in "$@"; do
@@ -30,6 +31,7 @@ pc_list() {
       u) printf '@@ %s\n@! not readable\n' "$pc_f" ;;
       *) if [ -d "$pc_f" ]; then printf '@@ %s\n@- a directory\n' "$pc_f"
          elif [ -f "$pc_f" ]; then pc_add "$pc_f"
+         elif [ -c "$pc_f" ] && [ "$pc_f" -ef /dev/null ]; then printf '@@ %s\n' "$pc_f"
          else printf '@@ %s\n@! not a regular file\n' "$pc_f"; fi ;;
     esac
   done
@@ -117,6 +119,7 @@ def many_files(host: Answers, path: str) -> list[tuple[str, str]]:
     return files
 
 
+LEADS_NOWHERE = "a link that leads nowhere"
 # stat of all paths in one call: type and mode in hexadecimal, owner, group.
 _STAT = r"""
 pc_look() {

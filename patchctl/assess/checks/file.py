@@ -6,7 +6,7 @@ import re
 import stat
 from collections.abc import Iterable, Sequence
 
-from patchctl.assess.asking.files import READ, STAT, glob_pattern, is_glob, names_of, refuse_secret
+from patchctl.assess.asking.files import LEADS_NOWHERE, READ, STAT, glob_pattern, is_glob, names_of, refuse_secret
 from patchctl.assess.checks.contract import Answers, Args, Argument, CheckType, Flaw, Question, Unreadable
 from patchctl.assess.matching import found_in
 from patchctl.assess.repairing import ENSURE_LINE, REMOVE_LINES
@@ -73,8 +73,10 @@ class File(CheckType):
     def _one(self, args: Args, state: str, path: str, host: Answers) -> list[Item]:
         found = host.get(STAT, path)
         if found.missing or state == "absent":
-            ok = found.missing and state != "present"
-            return [Item(path, _state_words(state), "not there" if found.missing else "there", ok)]
+            link = found.text.strip() == LEADS_NOWHERE  # nothing to read, yet it is there: whoever fills it opens it
+            ok = found.missing and state != "present" and not (link and state == "absent")
+            words = LEADS_NOWHERE if link else "not there" if found.missing else "there"
+            return [Item(path, _state_words(state), words, ok)]
         items = _looks(args, path, found.text)
         if "acl" in args:
             acl = host.get(STAT, f"acl:{path}").lines

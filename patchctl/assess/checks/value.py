@@ -78,9 +78,12 @@ def _load_yaml(text: str) -> Any:
 def _xml(args: Args, text: str) -> list[str | None]:
     parser = etree.XMLParser(resolve_entities=False, no_network=True, load_dtd=False, huge_tree=False)
     try:
-        found = etree.fromstring(text.encode(), parser).xpath(args["at"][0])
+        root = etree.fromstring(text.encode(), parser)
+        found = root.xpath(args["at"][0])
     except (etree.XMLSyntaxError, etree.XPathError, ValueError) as error:
         raise Unreadable(f"{args['path']} is no XML: {one_line(str(error), 120)}") from error
+    if next(root.iter(etree.Entity), None) is not None:
+        raise Unreadable(f"{args['path']}: it has entities, which are not followed")
     if not isinstance(found, list):
         return [str(found)]
     return ["".join(n.itertext()) if isinstance(n, etree._Element) else str(n) for n in found]
