@@ -52,8 +52,11 @@ def fold_host(host: HostProgress, event: Event) -> HostProgress:
         return _await_undo(host, event) if host.undoing else host
     if event.kind == "host-rolling-back":
         return _begin_undo(host, event)
-    if event.kind == "host-rolled-back":  # by another rollout, after this one had settled it
-        return replace(host, state=ROLLED_BACK, message=event.reason, counts="")
+    if event.kind == "host-rolled-back":  # by another rollout: this one has nothing more to do there
+        return replace(
+            host, state=ROLLED_BACK, message=event.reason, counts="", settled=True, job="", job_kind="",
+            conclusion=None, last=None, tries=0,
+        )
     if event.kind == "rollout-retried":
         return _retry_settled(host, event)
     return replace(  # host-settled

@@ -8,11 +8,13 @@ import pytest
 
 from patchctl.model.plan import Plan
 from patchctl.model.rollout import Event
+from patchctl.rollout.gates import is_proven
 from patchctl.rollout.hostfold import fold_host
 from patchctl.rollout.state import RolloutState
 from tests.sim.fleet import BROKEN, START, TURNS_BACK, make_plan
 from tests.sim.runs import Run, kill_everywhere, problems_of
 from tests.sim.simhost import Scenario, SimHost
+from tests.sim.world import Controls
 
 ENDS = {
     "back": "rolled-back", "back-from-half": "rolled-back", "back-second-time": "rolled-back", "back-fails": "failed",
@@ -104,6 +106,19 @@ def test_a_retry_after_a_rollback_goes_forward_again() -> None:
     assert (host.undoing, host.cause, host.touched, host.settled, host.previous) == (
         False, None, False, False, state.hosts["h02"].attempt,
     )
+
+
+def test_what_another_rollout_took_back_is_settled_and_no_failure() -> None:
+    run, state = one(Scenario())
+    event = Event("sim-0", state.seq + 1, START, "bob@desk", "host-rolled-back", "h02", {"by": "x"}, "taken back by x")
+    host = fold_host(state.hosts["h02"], event)
+    assert (host.state, host.settled, host.counts, host.message) == ("rolled-back", True, "", "taken back by x")
+    assert is_proven(host)
+    assert not is_proven(replace(host, counts="errors"))
+    run.journal.append([event])
+    again = run.control(Controls())
+    assert again is not None
+    assert len(run.world.hosts["h02"].installs) == 1
 
 
 @pytest.mark.parametrize("seed", [215, 223])  # cut, half-way; reboot, lost replies
