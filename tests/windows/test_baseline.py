@@ -17,7 +17,7 @@ from patchctl.assess.native.conditions import read_conditions
 from patchctl.assess.native.tree import Fault
 from patchctl.model.assessment import FAIL, NOT_APPLICABLE, PASS, UNKNOWN
 from patchctl.usecases.baseline_cases import run_cases
-from patchctl.usecases.baselines import find_content, load_baseline
+from patchctl.usecases.baselines import load_baseline
 from tests.windows.test_texts import errors
 
 BASELINE = Path(__file__).parents[2] / "baselines" / "windows-server.yaml"
@@ -87,7 +87,7 @@ def test_frames_of_powershell_are_read_with_their_reasons() -> None:
 
 def test_when_of_a_windows_baseline_asks_windows_hosts() -> None:
     """Never /etc/os-release by sh: that would be sent to PowerShell."""
-    found = load_baseline(find_content(str(BASELINE), BASELINE.parent), write=False)
+    found = load_baseline(str(BASELINE), BASELINE.parent, write=False)
     assert found.shell == "powershell"
     assert {p.id.split(".")[1].partition("-")[0] for p in found.probes()} == {"windows"}
     assert list(errors(SYSTEM.script(["all"]))) == []
