@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from patchctl.model.errors import StoreError, UsageError
 from patchctl.model.facts import HostFacts
 from patchctl.model.hosts import Inventory
-from patchctl.model.plan import HostPlan, Plan
+from patchctl.model.plan import REMEDIATE, HostPlan, Plan
 from patchctl.model.ports import Clock, Observer
 from patchctl.model.rollout import ROLLED_BACK, Event
 from patchctl.model.selection import select_hosts
@@ -45,17 +45,23 @@ class RollbackRequest:
 
 
 def find_undoable(store: Store, rollout: str | None) -> str:
-    """Return the rollout meant: the one named, else the latest that is none of taking another one back.
+    """Return the rollout meant: the one named, else the latest that changed packages and takes no other one back.
 
-    Raise UsageError when there is none, when it is still running, or when it takes another one back itself.
+    Raise UsageError when there is none, when it is still running, takes another one back itself, or repaired findings.
     """
     name = rollout
     if name is None:
         begun = (row.rollout for row in store.rollouts() if row.events)
-        name = next((one for one in begun if not store.load_plan(one).undoes), None)
+        plans = ((one, store.load_plan(one)) for one in begun)
+        name = next((one for one, plan in plans if not plan.undoes and plan.kind != REMEDIATE), None)
     if name is None:
         raise UsageError("no-rollout", "there is no rollout yet that could be taken back", "see: patchctl status")
     state = load_state(store, name)
+    if state.plan.kind == REMEDIATE:
+        raise UsageError(
+            "is-a-remediation", f"{name} repaired findings: there are no earlier versions to go back to",
+            "each host keeps what was changed: the report says where, and how it is restored",
+        )
     if state.plan.undoes:
         raise UsageError(
             "is-a-rollback", f"{name} took {state.plan.undoes} back and is not taken back itself",

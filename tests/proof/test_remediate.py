@@ -119,6 +119,7 @@ def test_repairs_ring_by_ring_and_a_second_run_changes_nothing(fleet: Callable[[
         assert_clean(host)
         kept = next(e for e in document["hosts"] if e["host"] == host.name)["backup"]
         assert host.exec(f"stat -c %a {kept}").strip() == "700"
+    assert "is-a-remediation" in project.run("rollback", document["rollout"], "--yes").expect(2).err
     again = project.run(*REMEDIATE, "--yes").expect(0)
     assert "Nothing to repair on 3 hosts" in again.out, again
     assert [runs(host) for host in project.hosts] == [1, 1, 1]

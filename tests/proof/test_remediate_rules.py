@@ -40,7 +40,9 @@ def repairable() -> dict[str, Bound]:
 
 
 def break_rules(host: LabHost, rules: Iterable[str]) -> None:
-    script = FUNCTIONS + "".join(f"( {TABLE[rule]['break']}\n)\n" for rule in rules)
+    # A preloaded library that is missing makes every program complain, sudo too: nobody would get in. Give it one.
+    script = FUNCTIONS + "cp /lib/*/libdl.so.2 /tmp/x.so\n"
+    script += "".join(f"( {TABLE[rule]['break']}\n)\n" for rule in rules)
     subprocess.run(host.exec_argv("exec sh -s"), input=script, capture_output=True, text=True, errors="replace",
                    timeout=PATIENCE, check=False)
 
