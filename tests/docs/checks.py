@@ -16,6 +16,9 @@ is made from the program (`python3 -m tests.docs.checks`).
 A check that can *repair* gives a rule its remediation by `remediation: declarative`. What could not be read is UNKNOWN,
 never FAIL; what makes no sense on a host (no such kernel setting, no SSH server) is NOT_APPLICABLE.
 
+Content is read of regular files up to 512 KiB; of pipes, devices and larger files it is UNKNOWN. A link to /dev/null
+counts as an empty file, as sysctl.d(5) and systemd take it. A link that leads nowhere is there: it is not `absent`.
+
 **Expectations** on one value, several must all hold:
 
 """

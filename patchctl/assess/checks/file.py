@@ -30,7 +30,7 @@ class File(CheckType):
         Argument("owner", "texts", "name or id of its owner (any of these)"),
         Argument("group", "texts", "name or id of its group (any of these)"),
         Argument("acl", "text", "none: no access control list beyond the mode", choices=("none",)),
-        Argument("sha256", "text", "SHA-256 of its content, hexadecimal"),
+        Argument("sha256", "text", "SHA-256 of its content, hexadecimal (files up to 256 MiB)"),
         Argument("line", "text", "a line that is in it, exactly (white space at both ends does not count)"),
         Argument("lacks_line", "text", "a line that is not in it"),
         Argument("contains", "pattern", "a regular expression (PCRE2, ^ and $ at each line) that is found in it"),
