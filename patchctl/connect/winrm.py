@@ -94,10 +94,10 @@ class WinrmSession:
 
     def run(self, command: Command) -> Result:
         """Run one PowerShell script. Raise HostError when it did not run."""
+        self._forget()  # not in this command's time
         started = time.monotonic()
         timeouts = self.host.connection.timeouts
         total, silence = command.timeout or timeouts.total, command.silence or timeouts.silence
-        self._forget()
         self.begin()
         assert self._client is not None
         output = _Output(command, self._place, started, total, silence)
