@@ -164,6 +164,7 @@ def _describe_host(host: HostPlan) -> dict[str, Any]:
             }
             for c in host.changes
         ],
+        "removals": list(host.removals),
         "not_approved": [{"package": p, "candidate": v, "reason": why} for p, v, why in host.not_approved],
         "reason": host.skip,
         "error": to_data(host.failure) if host.failure is not None else None,
@@ -184,11 +185,12 @@ def _in_order(plan: Plan) -> list[HostPlan]:
 def _row(plan: Plan, host: HostPlan) -> dict[str, Any]:
     from patchctl.model.units import format_bytes
 
-    texts = [_change_text(c.package, c.from_version, c.to_version, pulled=c.pulled) for c in host.changes]
-    texts += [f"{name} removed" for name in host.removals]
-    more = f" and {len(texts) - SHOWN_CHANGES} more" if len(texts) > SHOWN_CHANGES else ""
+    texts = [f"{name} removed" for name in host.removals]  # never among the "and 17 more"
+    texts += [_change_text(c.package, c.from_version, c.to_version, pulled=c.pulled) for c in host.changes]
+    shown = max(SHOWN_CHANGES, len(host.removals))
+    more = f" and {len(texts) - shown} more" if len(texts) > shown else ""
     known = not host.skip
-    what = f"{host.skip_state}: {host.skip}" if host.skip else ", ".join(texts[:SHOWN_CHANGES]) + more
+    what = f"{host.skip_state}: {host.skip}" if host.skip else ", ".join(texts[:shown]) + more
     return {
         "host": host.host,
         "ring": host.ring or "-",

@@ -68,6 +68,7 @@ def _policy(content: PolicyFile, name: str, text: str) -> Policy:
         name=content.policy, hosts=content.hosts, owner=content.owner,
         approve=tuple(_rule(entry) for entry in content.approve),
         reject=tuple(_rule(entry) for entry in content.reject),
+        remove=tuple(ApprovalRule(entry.package, hosts=entry.hosts, reason=entry.reason) for entry in content.remove),
         timezone=content.timezone, blackout=tuple(content.blackout), rings=rings,
         limits=Limits(limits.concurrency, limits.errors, limits.unreachable, limits.changed, limits.host_time,
                       limits.retries),

@@ -102,6 +102,14 @@ class RejectSection(ApprovalSection):
     reason: Text
 
 
+class RemoveSection(Strict):
+    """One entry of remove: packages that an approved update may replace or remove, and why."""
+
+    package: Text
+    hosts: Text = ""
+    reason: Text
+
+
 class RingSection(Strict):
     """One ring: which hosts, when, and what must happen before the next one."""
 
@@ -186,6 +194,7 @@ class PolicyFile(Strict):
     owner: Text = ""
     approve: list[ApprovalSection] = Field(default_factory=list)
     reject: list[RejectSection] = Field(default_factory=list)
+    remove: list[RemoveSection] = Field(default_factory=list)
     deadline: dict[Literal["low", "medium", "important", "critical", "default"], Duration] = Field(default_factory=dict)
     timezone: Timezone = "UTC"
     blackout: Annotated[list[DayRange], Shorthand(read_list)] = Field(default_factory=list)

@@ -107,6 +107,8 @@ class Policy:
     owner: str = ""
     approve: tuple[ApprovalRule, ...] = ()
     reject: tuple[ApprovalRule, ...] = ()
+    remove: tuple[ApprovalRule, ...] = ()
+    """What approved updates may replace or remove: of each rule, package, hosts and reason count."""
     timezone: str = "UTC"
     blackout: tuple[str, ...] = ()
     """Date ranges YYYY-MM-DD/YYYY-MM-DD, both days included, in the policy's time zone."""

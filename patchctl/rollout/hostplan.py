@@ -41,6 +41,10 @@ Judge = Callable[[Host, Update], Approval]
 """Given a host and one of its updates, return what the policy says."""
 
 
+Removable = tuple[str, ...]
+"""Patterns of the packages that approved updates may replace or remove."""
+
+
 @dataclass(frozen=True, slots=True)
 class Survey:
     """What is known about one host when planning."""
@@ -117,11 +121,13 @@ def list_unresolved(choice: Choice, facts: HostFacts) -> tuple[Change, ...]:
 
 
 def outline_host(
-    host: Host, survey: Survey, policy: Policy, judge: Judge, now: float, zone: tzinfo, memo: Memo
+    host: Host, survey: Survey, policy: Policy, judge: Judge, now: float, zone: tzinfo, memo: Memo,
+    removable: Removable = (),
 ) -> HostOutline:
     """Return what the policy does to one host at `now`, or why it does nothing.
 
-    `memo` lives for one plan: hosts with the same updates and approvals share their changes.
+    `removable`: patterns of the packages that may go on this host. `memo` lives for one plan: hosts with the same
+    updates and approvals share their changes.
     """
     plan = HostPlan(
         host.name, "", 0, survey.platform, reboot=host.reboot or policy.reboot, site=host.site,
@@ -144,7 +150,7 @@ def outline_host(
         return HostOutline(replace(plan, skip=_why_unknown(facts, survey), skip_state=BLOCKED, boot_id=_boot_id(facts)))
     if facts.broken:
         notes.append(f"broken packages: {', '.join(facts.broken[:5])}")
-    work = _find_work(host, facts, survey.resolution, judge, memo)
+    work = _find_work(host, facts, survey.resolution, judge, removable, memo)
     if work.changes and any(why.startswith(_LEFT_OUT) for _, _, why in work.not_approved):
         note = getattr(platform_named(survey.platform), "partial_note", "")  # contract.py, WholeUpgrades
         notes.extend([note] if note else [])
@@ -156,8 +162,8 @@ def outline_host(
         return HostOutline(replace(plan, skip=work.blocked, skip_state=BLOCKED), next_due=work.next_due)
     expected, why = expect_reboot(facts, work.changes, plan.reboot)
     plan = replace(
-        plan, changes=work.changes, reboot_expected=expected, reboot_reason=why, fingerprint=work.fingerprint,
-        download_bytes=work.download_bytes,
+        plan, changes=work.changes, removals=work.removals, reboot_expected=expected, reboot_reason=why,
+        fingerprint=work.fingerprint, download_bytes=work.download_bytes,
     )  # fmt: skip
     acts = bool(work.changes) or (expected is True and plan.reboot != "never")
     return HostOutline(plan, work.artefacts, work.next_due, acts)
@@ -170,6 +176,7 @@ class _Work:
     not_approved: tuple[tuple[str, str, str], ...]
     next_due: float | None
     changes: tuple[Change, ...] = ()
+    removals: tuple[str, ...] = ()
     artefacts: tuple[Artefact, ...] = ()
     fingerprint: str = ""
     download_bytes: int = 0
@@ -177,19 +184,21 @@ class _Work:
 
 
 def _find_work(
-    host: Host, facts: HostFacts, resolution: HostFacts | HostFailure | None, judge: Judge, memo: Memo
+    host: Host, facts: HostFacts, resolution: HostFacts | HostFailure | None, judge: Judge, removable: Removable,
+    memo: Memo,
 ) -> _Work:
     updates = facts.updates or ()
     approvals = tuple(judge(host, update) for update in updates)
     if resolution is not None:
-        return _make_work(host, facts, resolution, _split(updates, approvals), judge)
+        return _make_work(host, facts, resolution, _split(updates, approvals), judge, removable)
     # The tuples are compared by identity: they are alive as long as the surveys, so longer than the memo.
-    key = (id(facts.updates), id(facts.artefacts), facts.removals, approvals)
-    return memo.once(key, lambda: _make_work(host, facts, None, _split(updates, approvals), judge))
+    key = (id(facts.updates), id(facts.artefacts), facts.removals, approvals, removable)
+    return memo.once(key, lambda: _make_work(host, facts, None, _split(updates, approvals), judge, removable))
 
 
 def _make_work(
-    host: Host, facts: HostFacts, resolution: HostFacts | HostFailure | None, choice: Choice, judge: Judge
+    host: Host, facts: HostFacts, resolution: HostFacts | HostFailure | None, choice: Choice, judge: Judge,
+    removable: Removable,
 ) -> _Work:
     refused = tuple((u.package, u.candidate, f"{found.status}: {found.reason}") for u, found in choice.refused)
     due = [found.due for _, found in choice.refused if found.status == "deferred" and found.due is not None]
@@ -197,6 +206,7 @@ def _make_work(
     try:
         changes, dropped, source = _settle_changes(host, facts, resolution, choice, judge)
         files = _find_artefacts(changes, source)
+        removals = _settle_removals(source if changes else HostFacts(), removable)
     except _BlockedError as error:
         return _Work(refused, next_due, blocked=str(error))
     return _Work(
@@ -205,7 +215,7 @@ def _make_work(
             replace(change, sha256=found.sha256, carrier=found.carrier)
             for change, found in zip(changes, files, strict=True)
         ),
-        fingerprint=planned_fingerprint(changes) if changes else "",
+        removals=removals, fingerprint=planned_fingerprint(changes) if changes else "",
         download_bytes=sum({(found.sha256, found.uri): found.size for found in files}.values()),
     )  # fmt: skip
 
@@ -217,8 +227,6 @@ def _settle_changes(
     if not choice.approved:
         return [], [], facts
     if not choice.partial and resolution is None:
-        if facts.removals:
-            raise _BlockedError(f"would remove {_names(facts.removals)}; remove or hold them first, then plan again")
         changes = [_change(update, found.reason) for update, found in choice.approved]
         changes += [_change(u, "needed by approved updates", pulled=True) for u, _ in choice.pulled]
         return changes, [], facts
@@ -229,11 +237,19 @@ def _settle_changes(
     pending = resolution.pending()
     if pending is None:
         raise _BlockedError(f"not known what else the approved updates pull in: {resolution.why_unknown('updates')}")
-    if resolution.removals:
-        raise _BlockedError(f"would remove {_names(resolution.removals)}; remove or hold them first, then plan again")
     changes, dropped = _merge_resolution(host, pending, choice, judge)
     # The scan knows files that the answer does not repeat; what the answer says of a file counts.
     return changes, dropped, replace(resolution, artefacts=(*facts.artefacts, *resolution.artefacts))
+
+
+def _settle_removals(source: HostFacts, removable: Removable) -> tuple[str, ...]:
+    """Return what goes because of the changes. Raise _BlockedError for what the policy does not name."""
+    refused = [name for name in source.removals
+               if not any(fnmatch.fnmatchcase(name.partition(":")[0], pattern) for pattern in removable)]
+    if refused:
+        raise _BlockedError(f"would remove {_names(refused)}, which the policy does not name under remove; name or "
+                            "hold them, then plan again")
+    return tuple(sorted(source.removals))
 
 
 def _merge_resolution(

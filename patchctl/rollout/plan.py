@@ -40,8 +40,11 @@ def build_plan(
     """
     zone, memo = parse_zone(policy.timezone), Memo()
 
+    removers = [(rule.package, set(select_hosts(inventory, rule.hosts or "all"))) for rule in policy.remove]
+
     def outline(host: Host) -> HostOutline:
-        return outline_host(host, surveys.get(host.name, _NEVER_SEEN), policy, judge, now, zone, memo)
+        removable = tuple(pattern for pattern, names in removers if host.name in names)
+        return outline_host(host, surveys.get(host.name, _NEVER_SEEN), policy, judge, now, zone, memo, removable)
 
     return arrange_plan(
         policy, inventory, outline, now=now, actor=actor, limit=limit, controllers=controllers,

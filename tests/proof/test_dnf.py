@@ -24,7 +24,9 @@ reboot: never
 """
 SICK = """
 policy: sick
-approve: [{package: lab-broken}, {package: lab-half}, {package: lab-unsigned}, {package: lab-config}]
+approve: [{package: lab-broken}, {package: lab-half}, {package: lab-unsigned}, {package: lab-config},
+          {package: lab-removes}]
+remove: [{package: lab-victim, reason: lab-removes replaces it}]
 rings: [{name: all}]
 limits: {concurrency: 100%, errors: 100%, unreachable: 100%, changed: 100%, host_time: 20m, retries: 1}
 refresh: never
@@ -96,17 +98,18 @@ def test_run_again_it_changes_nothing(project: Project) -> None:
 def test_failures_are_told_by_their_cause_and_a_cut_transaction_is_mended(
     lab: Lab, tmp_path_factory: pytest.TempPathFactory, dress: str
 ) -> None:
-    hosts = lab.up(names=["broken", "half", "unsigned", "locked"], dress=dress)
+    hosts = lab.up(names=["broken", "half", "unsigned", "removes", "locked"], dress=dress)
     project = Project(tmp_path_factory.mktemp("sick") / "project", lab, hosts)
     try:
         project.policy(SICK)
-        for host in hosts[:3]:
+        for host in hosts[:4]:
             host.fault("offer", f"lab-{host.name}")
             host.exec("dnf -q -y makecache 2>&1")
-        project.run("plan", "--policy", "sick", "--out", "plan.json").expect(0)
+        planned = project.run("plan", "--policy", "sick", "--out", "plan.json").expect(0)
+        assert "lab-victim removed" in planned.out
         project.policy(SICK)
-        hosts[3].fault("lock", "packagekitd")
-        hosts[3].exec("systemd-run -q --collect --on-active=20s systemctl stop lab-rpm-lock")
+        hosts[4].fault("lock", "packagekitd")
+        hosts[4].exec("systemd-run -q --collect --on-active=20s systemctl stop lab-rpm-lock")
         project.run("apply", "plan.json", "--yes").expect(5)
         shown: dict[str, Any] = {host.name: project.host(host.name) for host in hosts}
         assert (shown["broken"]["diagnosis"]["class"], shown["broken"]["diagnosis"]["signature"]) == (
@@ -117,6 +120,9 @@ def test_failures_are_told_by_their_cause_and_a_cut_transaction_is_mended(
         assert (shown["half"]["state"], shown["half"]["attempts"]) == ("succeeded", 2), shown["half"]
         assert hosts[1].exec("rpm -q lab-half") == "lab-half-2.0-1.el9.noarch\n"
         assert shown["locked"]["state"] == "succeeded", shown["locked"]
+        assert shown["removes"]["state"] == "succeeded", shown["removes"]
+        assert hosts[3].exec("rpm -q lab-removes lab-victim", check=False).splitlines() == [
+            "lab-removes-2.0-1.el9.noarch", "package lab-victim is not installed"], "planned, shown, and just that"
         assert "lab-config 1.0" in versions(hosts[2]), "nothing of a set with an unsigned file was installed"
     finally:
         project.close()

@@ -153,6 +153,19 @@ def test_removals_block() -> None:
     assert ignored.skip == "", "the full upgrade would remove it; the approved part does not"
 
 
+def test_removals_that_the_policy_names_are_planned() -> None:
+    policy = replace(EVERYTHING, remove=(ApprovalRule("old*", reason="replaced"),))
+    host = plan_one(survey(OPENSSL, removals=("oldlib:amd64",)), policy).hosts["web01"]
+    assert (host.skip, host.removals, [c.package for c in host.changes]) == ("", ("oldlib:amd64",), ["openssl"])
+    more = plan_one(survey(OPENSSL, removals=("oldlib", "nginx")), policy).hosts["web01"]
+    assert more.skip.startswith("would remove nginx, which the policy does not name"), "one that is not named blocks"
+    elsewhere = replace(EVERYTHING, remove=(ApprovalRule("old*", hosts="!web01", reason="replaced"),))
+    assert plan_one(survey(OPENSSL, removals=("oldlib",)), elsewhere).hosts["web01"].skip_state == "blocked"
+    resolved = survey(OPENSSL, BASH, resolution=facts(OPENSSL, removals=("oldlib",)), removals=("oldlib", "nginx"))
+    part = plan_one(resolved, replace(SECURITY, remove=policy.remove)).hosts["web01"]
+    assert (part.skip, part.removals) == ("", ("oldlib",)), "what only the rest of the upgrade removes does not count"
+
+
 def test_an_approved_update_that_cannot_be_had_alone_is_left_out_and_told() -> None:
     host = plan_one(survey(OPENSSL, LIBSSL, BASH, resolution=facts(OPENSSL)), SECURITY).hosts["web01"]
     assert [change.package for change in host.changes] == ["openssl"]

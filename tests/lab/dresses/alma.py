@@ -1,7 +1,8 @@
 """AlmaLinux 9 by its looks: dnf 4 and rpm from Debian's packages over a database of the lab's own packages.
 
 Installed is version 1.0 of each package; pending is 2.0 of those in UPDATES and PLAIN; fault `offer NAME` adds the
-repository with 2.0 of one of OFFERS.
+repository with 2.0 of one of OFFERS, `offer lab-module` one with two streams of a module, `offer kernel-core` a third
+kernel.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from tests.lab.dress import Dress
+from tests.lab.programs import run
 from tests.lab.rpm_repository import MACHINE, Advisory, Rpm, RpmRepository, default_arch
 from tests.lab.signing import make_rsa_key
 
@@ -70,6 +72,8 @@ PLAIN = _both("lab-plain", "comes from a repository without advisories")
 KERNELS = (_kernel("427.13.1.el9_4"), _kernel("503.11.1.el9_5"))
 EXTRA = Rpm("lab-extra", "2.0", "1.el9", what="is new with lab-dependency 2.0")
 VICTIM = Rpm("lab-victim", "1.0", "1.el9", what="is removed by lab-removes 2.0")
+MODULAR = tuple(Rpm("lab-modular", v, "1.el9", what="comes from a module from 1.1 on") for v in ("1.0", "1.1", "2.0"))
+KERNEL_AFTER = _kernel("570.12.1.el9_6")
 UPDATES = (CONFIG, DEPENDENCY, EPOCH, NATIVE, SERVICE_PAIR, KERNELS)
 OFFERS = {pair[0].name: pair for pair in (
     _both("lab-broken", "its %pre fails, so it is not installed", scripts={
@@ -108,7 +112,7 @@ ADVISORIES = (
 def build(folder: Path, home: Path) -> None:
     """Make the repositories: base, updates (with advisories), plain (without), and one for each offer."""
     base = RpmRepository(folder / "base", home)
-    base.add(*SYSTEM, VICTIM, PLAIN[0], *(old for old, _ in UPDATES), *(old for old, _ in OFFERS.values()))
+    base.add(*SYSTEM, VICTIM, PLAIN[0], MODULAR[0], *(old for old, _ in UPDATES), *(old for old, _ in OFFERS.values()))
     base.index()
     updates = RpmRepository(folder / "updates", home)
     updates.add(*(new for _, new in UPDATES), EXTRA)
@@ -125,6 +129,27 @@ def build(folder: Path, home: Path) -> None:
         else:
             one.add(new, signed=name != "lab-unsigned")
         one.index([Advisory(f"ALBA-2026:{name}", "bugfix", (new,), reboot=name == "lab-reboot")])
+
+
+    module = RpmRepository(folder / "lab-module", home)
+    module.add(*MODULAR[1:])
+    module.index()
+    (module.folder / "modules.yaml").write_text("".join(map(_stream, MODULAR[1:])))
+    run("modifyrepo_c", "--mdtype=modules", module.folder / "modules.yaml", module.folder / "repodata", timeout=60)
+    module.sign()
+    kernel = RpmRepository(folder / "kernel-core", home)
+    kernel.add(KERNEL_AFTER)
+    kernel.index()
+
+
+def _stream(package: Rpm) -> str:
+    """Return the modulemd document of one stream of lab-module, called by the package's major version."""
+    return (
+        f"---\ndocument: modulemd\nversion: 2\ndata:\n  name: lab-module\n  stream: \"{package.version[0]}\"\n"
+        f"  version: 20261101\n  context: deadbeef\n  arch: {ARCH}\n  summary: a module\n  description: a module\n"
+        f"  license: {{module: [MIT]}}\n  artifacts:\n    rpms:\n"
+        f"    - lab-modular-0:{package.version}-{package.release}.noarch\n...\n"
+    )
 
 
 def repo_file(url: str, names: tuple[str, ...]) -> str:
