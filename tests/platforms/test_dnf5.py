@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from patchctl.model.plan import Change
+from patchctl.platforms.dnf import Dnf
 from patchctl.platforms.dnf.common import Pending
 from patchctl.platforms.dnf.dnf5 import TABLE
 from patchctl.platforms.dnf.pending import read_pending
@@ -81,6 +83,21 @@ def test_each_file_has_the_hash_that_its_repository_lists(pending: Pending) -> N
     assert all(len(a.sha256) == 64 and a.uri.endswith(f"/{a.filename}") and a.size > 5000 for a in files.values())
     assert files["lab-epoch"].filename == "lab-epoch-2.0-1.el9.noarch.rpm"
     assert len({a.sha256 for a in files.values()}) == len(files)
+
+
+def test_earlier_versions_that_repositories_list() -> None:
+    lines = ["tool dnf5", "repo|lab-base|5|none", *(x for x in PENDING.splitlines() if x.startswith("sum|")),
+             "file|lab-epoch|noarch|2:1.0-1.el9|lab-base|5662|http://127.0.0.1/base/lab-epoch-1.0-1.el9.noarch.rpm",
+             "file|kernel-core|x86_64|5.14.0-427.13.1.el9_4|lab-base|6409|http://127.0.0.1/base/kernel.rpm",
+             "file|lab-gone|noarch|1.0-1|lab-base|1|http://127.0.0.1/base/no-hash.rpm", "end"]
+    changes = [Change("lab-epoch", "noarch", "2:1.0-1.el9", "2:2.0-1.el9"),
+               Change("lab-gone", "noarch", "1.0-1", "2-1"),
+               Change("kernel-core", "x86_64", "5.14.0-427.13.1.el9_4", "5.14.0-503.11.1.el9_5"),
+               Change("lab-extra", "noarch", "", "2.0-1.el9")]
+    found = Dnf().read_earlier(changes, "\n".join(lines))
+    assert [(a.package, a.version, a.filename, a.size) for a in found] == [
+        ("lab-epoch", "2:1.0-1.el9", "lab-epoch-1.0-1.el9.noarch.rpm", 5662)], "no kernel, nothing without a hash"
+    assert Dnf().earlier_probe(changes[3:]).command == "true", "what was not there has no earlier version"
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from patchctl.model.plan import Change
 from patchctl.model.rollout import Signature
 from patchctl.platforms import linux
 from patchctl.platforms.contract import InstallRequest
-from patchctl.platforms.dnf import probes, read, scripts
+from patchctl.platforms.dnf import earlier, probes, read, scripts
 from patchctl.platforms.dnf.pending import read_pending
 from patchctl.platforms.dnf.signatures import SIGNATURES
 
@@ -46,6 +46,12 @@ class Dnf:
         if found.error:
             return HostFacts(unknown=(("updates", found.error),))
         return HostFacts(updates=found.updates, artefacts=found.artefacts, removals=found.removals)
+
+    def earlier_probe(self, changes: Sequence[Change], refresh: str = "auto") -> Probe:
+        return Probe("dnf.earlier", earlier.command(changes, refresh), root=True, when=probes.IS_RPM, timeout=300)
+
+    def read_earlier(self, changes: Sequence[Change], output: str) -> tuple[Artefact, ...]:
+        return earlier.read(changes, output)
 
     def fingerprint_probe(self, packages: Sequence[str]) -> Probe:
         text = probes.fingerprint_command(packages) if packages else "true"

@@ -115,9 +115,7 @@ pc_details() {{
   [ -s "$pc_work/nevras" ] || return 0
   rpm -q --qf 'inst|%{{NAME}}|%{{ARCH}}|%|EPOCH?{{%{{EPOCH}}:}}:{{}}|%{{VERSION}}-%{{RELEASE}}\n' -- \
     $(cat "$pc_work/names") 2>/dev/null | grep '^inst|' | sed 's/|0:\([^|]*\)$/|\1/'
-  pc_dnf5 -q --setopt=cacheonly=all --setopt='disable_excludes=*' repoquery \
-    --qf 'file|%{{name}}|%{{arch}}|%{{evr}}|%{{repoid}}|%{{downloadsize}}|%{{location}}\n' -- \
-    $(cat "$pc_work/nevras") || pc_cannot
+  pc_files
   for pc_kind in advisory cve; do
     pc_more=; [ "$pc_kind" = advisory ] || pc_more=--with-cve
     LC_ALL=C pc_dnf5 -q --setopt=cacheonly=all advisory list --all $pc_more >"$pc_work/advisories" || pc_cannot
@@ -126,6 +124,11 @@ pc_details() {{
         if (n in want) {{ print kind " " $0; next }} }} }}' "$pc_work/names" "$pc_work/advisories"
   done
   pc_sums
+}}
+pc_files() {{
+  pc_dnf5 -q --setopt=cacheonly=all --setopt='disable_excludes=*' repoquery \
+    --qf 'file|%{{name}}|%{{arch}}|%{{evr}}|%{{repoid}}|%{{downloadsize}}|%{{location}}\n' -- \
+    $(cat "$pc_work/nevras") || pc_cannot
 }}
 # The hashes are in the list of the repository, whatever it is packed with. `<` ends a record: any layout will do.
 pc_sums() {{
@@ -169,6 +172,14 @@ sed -e 's/^[a-z]* //' "$pc_work/free" "$pc_work/all" | sort -u | awk -F'|' '
 pc_details
 echo end
 """
+
+
+def earlier_text(names: str, words: str, refresh: str) -> str:
+    """Return the text that tells where these versions can be had. names, words: quoted names and NEVRAs."""
+    return (
+        f"{FIVE}\necho 'tool dnf5'\npc_refresh {refresh}\nprintf '%s\\n' {names} >\"$pc_work/names\"\n"
+        f"printf '%s\\n' {words} >\"$pc_work/nevras\"\npc_files\npc_sums\necho end\n"
+    )
 
 
 def resolve_text(words: str, refresh: str) -> str:

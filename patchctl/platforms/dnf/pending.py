@@ -129,6 +129,11 @@ def read_check_update(lines: Sequence[str]) -> Iterator[tuple[str, str, str, str
             words = []
 
 
+def installed_beside(name: str) -> bool:
+    """Say whether a package of that name is installed beside its earlier versions, not over them."""
+    return bool(_MULTIPLE.fullmatch(name))
+
+
 def newest_installed(packages: Sequence[Package]) -> dict[tuple[str, str], str]:
     """Return the newest version of each (name, arch)."""
     found: dict[tuple[str, str], str] = {}

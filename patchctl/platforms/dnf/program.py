@@ -5,6 +5,7 @@ names it. From Python 3.6 (Enterprise Linux 8) on. It never writes to the host's
 
     program pending MODE WORK        MODE: auto | never | always (refresh)
     program resolve MODE WORK NEVRA...
+    program earlier MODE WORK NEVRA...                      where just these versions can be had
     program download DIRECTORY WORK SHA256 FILE NEVRA ...   (three words for each file)
     program check DIRECTORY WORK FILE...                    what installing just these files would change
 
@@ -16,6 +17,7 @@ Lines it prints; fields are separated by `|`, the last may hold anything:
                                        STATE: upgradable, new, held, kept-back; SECURITY: yes, no, ?
     why|NAME|ARCH|TO|reason            for held and kept-back
     removed|NAME|ARCH|VERSION|by what (obsoleted, removed, installonly)
+    file|NAME|ARCH|VERSION|REPO|SIZE|URL  and  sum|NAME|ARCH|VERSION|SHA256      (earlier)
     have SHA256  or  miss SHA256 reason
     E: what went wrong
     end
@@ -247,6 +249,17 @@ def resolve(base, words):
         fail(error)
     tell_transaction(base, installed, known)
 
+def earlier(base, words):
+    for word in words:
+        query = dnf.subject.Subject(word).get_best_query(base.sack, with_provides=False, query=base.sack.query(
+            flags=hawkey.IGNORE_EXCLUDES).available())
+        for pkg in sorted(query):
+            digest = sha256(pkg)
+            if digest:
+                say("sum", pkg.name, pkg.arch, evr(pkg), digest)
+                say("file", pkg.name, pkg.arch, evr(pkg), pkg.reponame, pkg.downloadsize,
+                    pkg.remote_location() or pkg.location)
+
 def download(base, directory, work, words):
     """Fetch with the host's own dnf: its proxies, certificates and credentials."""
     rows = [words[i:i + 3] for i in range(0, len(words), 3)]
@@ -277,7 +290,11 @@ def check(base, directory, words):
     installed = read_installed(base)
     known = set(name for name, arch in installed)
     for pkg in base.add_remote_rpms([os.path.join(directory, w) for w in words]):
-        base.package_install(pkg, strict=True)
+        old = installed.get((pkg.name, pkg.arch)) or installed.get((pkg.name, "noarch")) or []
+        if old and base.sack.evr_cmp(old[0].evr, pkg.evr) > 0:
+            base.package_downgrade(pkg, strict=True)
+        else:
+            base.package_install(pkg, strict=True)
     try:
         base.resolve()
     except dnf.exceptions.DepsolveError as error:
@@ -298,7 +315,10 @@ def main():
             if not list(base.repos.iter_enabled()):
                 fail("no repository is enabled")
             load(base, where)
-            pending(base) if task == "pending" else resolve(base, words)
+            if task == "pending":
+                pending(base)
+            else:
+                {"resolve": resolve, "earlier": earlier}[task](base, words)
     except (dnf.exceptions.Error, hawkey.Exception, RuntimeError, EnvironmentError) as error:
         fail("%s: %s" % (type(error).__name__, error))  # any other ends it too: its last line is told, and no `end`
     print("end")

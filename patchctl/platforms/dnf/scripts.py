@@ -138,6 +138,9 @@ pc_here=$PWD
 {adjust}echo 'patchctl: step lock'
 pc_wait_for_lock {wait} || exit 200
 echo 'patchctl: step check'
+{python_prologue()}{FIVE}
+pc_rc=0
+if [ -n {quote_sh(words)} ]; then  # else there are only removals
 sha256sum --quiet -c - <<'patchctl-sums' || {{ echo 'patchctl: hash-mismatch'; exit 1; }}
 {sums}patchctl-sums
 # rpm itself must vouch for every file: a signature, by a key that this host trusts.
@@ -150,7 +153,6 @@ for pc_file in {words}; do
   *) echo "patchctl: unsigned $pc_file"; exit 1 ;;
   esac
 done
-{python_prologue()}{FIVE}
 case $pc_tool in
 dnf) pc_dnf check "$pc_here" "$pc_work" {plain} >"$pc_work/would" ;;
 dnf5)
@@ -171,10 +173,17 @@ echo 'patchctl: step install'
 {{ dnf -y --disablerepo='*' {OPTIONS} {verb} {words} </dev/null 2>&1
   echo $? >"$pc_work/rc"; }} | tee "$pc_work/output"
 pc_rc=1; {{ read -r pc_rc <"$pc_work/rc"; }} 2>/dev/null
+fi
+# What is still there of what is to go (the way back of a package that was new): rpm refuses where it is needed.
+[ "$pc_rc" != 0 ] || for pc_name in {removals}; do
+  rpm -q -- "$pc_name" >/dev/null 2>&1 || continue
+  echo "patchctl: step remove"
+  rpm -e -- "$pc_name" </dev/null 2>&1 || pc_rc=1
+done
 echo 'patchctl: step after'
 [ "$pc_rc" != 200 ] || {{ pc_held=$(pc_holder) && echo "patchctl: lock-held $pc_held"; }}
 pc_bad=$(sed -n 's/^.*%\\(pre\\|post\\|prein\\|postin\\|posttrans\\)(\\([^)]*\\)) scriptlet failed.*/\\1 \\2/p' \\
-  "$pc_work/output" | sort -u)
+  "$pc_work/output" 2>/dev/null | sort -u)
 [ -z "$pc_bad" ] || {{ printf '%s\\n' "$pc_bad" | sed 's/^/patchctl: scriptlet /'; [ "$pc_rc" != 0 ] || pc_rc=1; }}
 {_TWICE} | sed 's/^/patchctl: duplicate /'
 find /etc -name '*.rpmnew' -cnewer started 2>/dev/null | sed -e 's/^/patchctl: conffile /' -e 's/\\.rpmnew$//'

@@ -168,5 +168,14 @@ def _artefacts(found: _Lines, updates: Sequence[Update]) -> Iterator[Artefact]:
                            one_line(url, 2000), one_line(repository, 120))
 
 
+def read_files(lines: Sequence[str], origin: str) -> Iterator[Artefact]:
+    """Given `file|` and `sum|` lines, yield each file of which the hash is known."""
+    found = _sort(lines)
+    for (name, arch, version), (_, size, url) in found.files.items():
+        if valid_name(name, arch, version) and (digest := found.sums.get((name, arch, version))):
+            yield Artefact(name, version, arch, digest, int(size), file_name(name, version, arch),
+                           one_line(url, 2000), origin)
+
+
 def _names(key: _Key) -> tuple[str, str, str]:
     return key[0], key[2], key[1]
