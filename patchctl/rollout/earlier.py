@@ -69,6 +69,7 @@ def find_way_back(host: HostPlan, answer: Earlier, kept: Kept) -> tuple[Undo, tu
         more = f" and {len(missing) - 5} more" if len(missing) > 5 else ""
         why = why_none or "not listed by its repositories any more, not in its package cache, not kept here"
         never.insert(0, f"{', '.join(missing[:5])}{more}: {why}")
+    never += [f"{name}: it goes, and is not put back" for name in host.removals]
     if never:
         return Undo(why_not="; ".join(never[:3])), ()
     return Undo(tuple(changes), tuple(removals)), tuple(files)
