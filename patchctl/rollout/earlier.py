@@ -18,7 +18,9 @@ KEPT = "kept on the controller"
 Kept = Mapping[tuple[str, str, str], Artefact]
 """(package, version, arch) -> a file that the controller has."""
 Earlier = Sequence[Artefact] | HostFailure | str
-"""What a host answered when asked for earlier versions, why it gave no answer, or why nobody asks it."""
+"""What a host answered when asked for earlier versions, why it gave no answer, or why there is no way back on its
+platform, whatever is kept."""
+NOT_ASKED = HostFailure("not-asked", "the host was not asked for its earlier versions")
 
 
 def add_ways_back(plan: Plan, answers: Mapping[str, Earlier], kept: Kept) -> Plan:
@@ -31,7 +33,7 @@ def add_ways_back(plan: Plan, answers: Mapping[str, Earlier], kept: Kept) -> Pla
     for name, host in plan.hosts.items():
         if host.skip or not host.changes:
             continue
-        answer = answers.get(name, "the host was not asked for its earlier versions")
+        answer = answers.get(name, NOT_ASKED)
         key = (id(host.changes), answer if isinstance(answer, str | HostFailure) else tuple(answer))
         if key not in known:
             known[key] = find_way_back(host, answer, kept)
@@ -44,9 +46,11 @@ def add_ways_back(plan: Plan, answers: Mapping[str, Earlier], kept: Kept) -> Pla
 
 def find_way_back(host: HostPlan, answer: Earlier, kept: Kept) -> tuple[Undo, tuple[Artefact, ...]]:
     """Return one host's way back and the files that it takes."""
-    said = () if isinstance(answer, str | HostFailure) else tuple(answer)
+    if isinstance(answer, str):
+        return Undo(why_not=answer), ()
+    said = () if isinstance(answer, HostFailure) else tuple(answer)
     offered = {(a.package, a.version): a for a in reversed(said)}
-    why_none = answer if isinstance(answer, str) else answer.message if isinstance(answer, HostFailure) else ""
+    why_none = answer.message if isinstance(answer, HostFailure) else ""
     names = Counter(change.package for change in host.changes)
     changes: list[Change] = []
     removals: list[str] = []

@@ -33,12 +33,12 @@ def ask_earlier(
     answers: dict[str, Earlier] = {}
     asked: dict[str, WayBack] = {}
     for name, plan in plans.items():
-        if plan.skip or not plan.changes or all(find_file(c, {}, kept) or not c.from_version for c in plan.changes):
+        if plan.skip or not plan.changes:
             continue
         platform = platform_named(plan.platform)
         if not hasattr(platform, "earlier_probe"):  # platforms/contract.py, WayBack: not all have it
-            answers[name] = f"patchctl cannot restore earlier versions with {plan.platform}"
-        elif connections is not None:
+            answers[name] = f"patchctl cannot restore earlier versions with {plan.platform} yet"
+        elif connections is not None and any(c.from_version and not find_file(c, {}, kept) for c in plan.changes):
             asked[name] = cast(WayBack, platform)
     if connections is None or not asked:
         return answers

@@ -12,7 +12,7 @@ from patchctl.model.ports import Clock, Observer
 from patchctl.model.rollout import ROLLED_BACK, Event
 from patchctl.model.selection import select_hosts
 from patchctl.model.units import resolve_budget
-from patchctl.rollout.earlier import Kept, find_way_back
+from patchctl.rollout.earlier import NOT_ASKED, Kept, find_way_back
 from patchctl.rollout.state import PLANNED, RUNNING, RolloutState
 from patchctl.rollout.takeback import (
     Seen,
@@ -104,7 +104,7 @@ def plan_rollback(
         if plan.skip or not plan.changes or not isinstance(facts, HostFacts):
             backs[name] = plan
             continue
-        undo, files = find_way_back(plan, answers.get(name, "the host was not asked"), request.kept)
+        undo, files = find_way_back(plan, answers.get(name, NOT_ASKED), request.kept)
         backs[name] = turn_back(plan, undo, facts)
         artefacts.update({artefact.sha256: artefact for artefact in files})
     known = {row.rollout for row in store.rollouts()}

@@ -9,7 +9,7 @@ from patchctl.model.facts import Artefact, HostFacts, Package
 from patchctl.model.hosts import Freeze, Host, Inventory
 from patchctl.model.plan import Change, HostPlan, Plan, PlannedRing, Undo
 from patchctl.model.policy import Limits
-from patchctl.rollout.earlier import KEPT, add_ways_back, find_way_back
+from patchctl.rollout.earlier import KEPT, NOT_ASKED, add_ways_back, find_way_back
 from patchctl.rollout.journal import initial
 from patchctl.rollout.state import HostProgress
 from patchctl.rollout.takeback import (
@@ -65,7 +65,10 @@ def test_one_missing_version_bars_the_whole_way_and_is_named() -> None:
     assert undo.why_not.startswith("zlib 1: not listed by its repositories any more")
     assert find_way_back(HOST, HostFailure("timeout", "no answer"), {})[0].why_not == "openssl 1.0: no answer"
     windows = replace(HOST, changes=(replace(CHANGE, carrier="windows-update"),))
-    assert find_way_back(windows, "", {})[0].why_not == "openssl: windows-update gives no earlier version"
+    assert find_way_back(windows, [], {})[0].why_not == "openssl: windows-update gives no earlier version"
+    mine = {("openssl", "1.0", "amd64"): OLD}
+    assert find_way_back(HOST, "not with dnf yet", mine)[0] == Undo(why_not="not with dnf yet")
+    assert find_way_back(HOST, NOT_ASKED, mine)[0].why_not == ""
 
 
 def test_plans_carry_the_files_of_the_way_back_and_leave_skipped_hosts_alone() -> None:
