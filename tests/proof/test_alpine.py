@@ -129,7 +129,7 @@ def test_repositories_that_do_not_answer_make_the_updates_unknown(project: Sick)
 
 
 def test_a_killed_apk_is_told_and_completed_by_a_retry_with_a_proven_reboot(project: Sick) -> None:
-    check(project, "half", code="attempt-interrupted", cls="package-manager", words="cut off")
+    check(project, "half", code="apk-interrupted", cls="package-manager", words="cut off")
     half = project.named("half")
     before = half.boot_id()
     name = project.policy(POLICY.replace("policy: sick", "policy: boot").replace("reboot: never", "reboot: always"))

@@ -126,7 +126,7 @@ echo 'patchctl: step install'
 {{ pc_apk upgrade --no-self-upgrade -- {old}; echo $? >rc; }} 2>&1 | tee output
 read -r pc_rc <rc || pc_rc=1
 echo 'patchctl: step after'
-[ "$pc_rc" -lt 128 ] || echo 'patchctl: interrupted'
+[ "$pc_rc" -lt 128 ] || echo 'patchctl: apk-interrupted'
 [ "$pc_rc" = 0 ] || {{ pc_held=$(pc_holder) && echo "patchctl: lock-held $pc_held"; }}
 sed -n 's/^ *Installing file to \\(.*\\)\\.apk-new$/patchctl: conffile \\/\\1/p' output
 rm -rf alone alone-* cache

@@ -53,8 +53,12 @@ SIGNATURES: tuple[Signature, ...] = (
         "a repository does not answer: {uri}", transient=True,
     ),
     Signature(
-        "attempt-interrupted", "package-manager", r"^patchctl: interrupted$",
+        "apk-interrupted", "package-manager", r"^patchctl: apk-interrupted$",
         "apk was cut off: it completes the rest when it upgrades again", transient=True,
+    ),
+    Signature(
+        "attempt-interrupted", "package-manager", r"^patchctl: interrupted$",
+        "an earlier apk was interrupted: it completes the rest when it upgrades again", transient=True,
     ),
     Signature(
         "apk-failed", "package-manager", r"^(?P<count>\d+ errors?); |^ERROR: (?P<what>\S.*)",
