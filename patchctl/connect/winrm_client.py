@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any, TypeVar, cast
 
@@ -19,6 +20,8 @@ from patchctl.model.errors import HostError
 
 LONGEST_WAIT = 20
 """Seconds one Receive may wait at the service: proxies and firewalls drop what is silent for longer."""
+_GRACE = 30
+"""Seconds a busy service may be late with the answer that nothing came."""
 IDLE = 1800
 """Seconds after which the service itself ends a shell that nobody asks for: what is left when this machine dies."""
 T = TypeVar("T")
@@ -50,24 +53,22 @@ class Client:
         if self._place.auth == "kerberos":
             get_ticket(self._place, seconds)
         message = soap.create(shell, f"PT{IDLE}S")
-        return self._do(lambda: soap.read_shell(self._protocol.send_message(message)), seconds)
+        return self._do(lambda: soap.read_shell(self._exchange(message, seconds)), seconds)
 
     def command(self, shell: str, line: str, seconds: float) -> str:
         """Start a command line; return its id."""
-        return self._do(lambda: soap.read_command(self._protocol.send_message(soap.command(shell, line))), seconds)
+        return self._do(lambda: soap.read_command(self._exchange(soap.command(shell, line), seconds)), seconds)
 
     def send(self, shell: str, command: str, data: bytes, seconds: float, *, end: bool) -> None:
         """Feed standard input."""
-        self._do(lambda: self._protocol.send_message(soap.send(shell, command, data, end=end)), seconds)
+        self._do(lambda: self._exchange(soap.send(shell, command, data, end=end), seconds), seconds)
 
     def receive(self, shell: str, command: str, seconds: float) -> tuple[bytes, bytes, int | None] | None:
         """Return (stdout, stderr, exit code once it has ended), or None when nothing came for a while."""
         wait = max(1, min(LONGEST_WAIT, int(seconds)))
-        self._protocol.transport.read_timeout_sec = wait + 10
-
         def act() -> tuple[bytes, bytes, int | None] | None:
             try:
-                return soap.read_output(self._protocol.send_message(soap.receive(shell, command, wait)))
+                return soap.read_output(self._exchange(soap.receive(shell, command, wait), wait + _GRACE))
             except WinRMOperationTimeoutError:
                 return None
 
@@ -75,13 +76,13 @@ class Client:
 
     def terminate(self, shell: str, command: str, seconds: float) -> None:
         """Tell the service that a command's output is no longer wanted; it ends what still runs."""
-        self._do(lambda: self._protocol.send_message(soap.terminate(shell, command)), seconds)
+        self._do(lambda: self._exchange(soap.terminate(shell, command), seconds), seconds)
 
     def delete(self, shell: str, seconds: float) -> None:
         """Delete a shell; one that is gone already is deleted."""
         def act() -> None:
             try:
-                self._protocol.send_message(soap.delete(shell, self.resource))
+                self._exchange(soap.delete(shell, self.resource), seconds)
             except WSManFaultError as error:
                 if error.wsman_fault_code != SHELL_GONE:
                     raise
@@ -92,6 +93,11 @@ class Client:
         """Close the connection; the shell stays."""
         self._protocol.transport.close_session()
         self._watchdog.close()
+
+    def _exchange(self, message: str, patience: float) -> bytes:
+        """Send a message and return the answer, with at most so many seconds between two bytes of it."""
+        self._protocol.transport.read_timeout_sec = max(1, math.ceil(patience))
+        return bytes(self._protocol.send_message(message))
 
     def _do(self, act: Callable[[], T], seconds: float) -> T:
         try:

@@ -14,6 +14,7 @@ from patchctl.connect.context import Context
 from patchctl.connect.contract import Command
 from patchctl.connect.known_hosts import KnownHosts, KnownKey, encode_key
 from patchctl.connect.winrm import WinrmSession, WinrmTransport
+from patchctl.connect.winrm_http import GuardedTransport
 from patchctl.connect.winrm_pin import pin_of
 from patchctl.connect.winrm_settings import place_of
 from patchctl.documents.inventories import load_inventory
@@ -219,6 +220,25 @@ def test_elevation_is_asked_for_before_the_script_runs(winrm_peers: StartPeers) 
         session.run(Command(SCRIPT, become=True))
     session.close()
     assert peer.shells == ()
+
+
+def test_a_slow_service_may_take_what_the_timeouts_say(winrm_peers: StartPeers, monkeypatch: Any) -> None:
+    """Not pywinrm's own 30 s: a busy service was given up although `timeouts: {connect: 5m}` was set."""
+    (peer,) = winrm_peers()
+    peer.powershell({SCRIPT: Answer("yes")})
+    patience: list[Any] = []
+    send = GuardedTransport.send_message
+
+    def noted(transport: GuardedTransport, message: str | bytes) -> bytes:
+        patience.append(transport.read_timeout_sec)
+        return send(transport, message)
+
+    monkeypatch.setattr(GuardedTransport, "send_message", noted)
+    session = open_at(peer)
+    session.run(Command(SCRIPT, timeout=300.0, silence=200.0))
+    session.close()
+    assert patience[0] == TIMES.connect
+    assert all(100 < seconds <= 200 for seconds in patience[1:3]), patience
 
 
 OPERATIONS = ("Create", "Command", "Send", "Receive", "Signal", "Delete")
