@@ -13,7 +13,7 @@ from patchctl.model.text import quote_sh
 from patchctl.platforms import linux
 from patchctl.platforms.contract import InstallRequest
 from patchctl.platforms.sections import split_sections
-from patchctl.platforms.zypper import pending, probes, read, scripts
+from patchctl.platforms.zypper import earlier, pending, probes, read, scripts
 from patchctl.platforms.zypper.signatures import SIGNATURES
 
 
@@ -40,6 +40,13 @@ class Zypper:
 
     def read_resolution(self, output: str) -> HostFacts:
         return pending.read_resolution(split_sections(output))
+
+    def earlier_probe(self, changes: Sequence[Change], refresh: str = "auto") -> Probe:
+        text = earlier.command(changes, refresh)
+        return Probe("zypper.earlier", text, root=True, when=probes.IS_ZYPPER, timeout=300)
+
+    def read_earlier(self, changes: Sequence[Change], output: str) -> tuple[Artefact, ...]:
+        return earlier.read(changes, output)
 
     def fingerprint_probe(self, packages: Sequence[str]) -> Probe:
         names = " ".join(quote_sh(name) for name in sorted(set(packages)))

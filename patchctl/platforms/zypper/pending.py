@@ -129,7 +129,7 @@ def read_pending(sections: Sections, *, transactional: bool = False) -> Pending:
         _describe(Update(name, arch, old, version, "", None, "upgradable" if old else "new"), patches)
         for (name, version), (arch, old) in plan.items() if (name, version) not in known and not transactional
     ]
-    files = () if failed or transactional else _read_files(sections)
+    files = () if failed or transactional else read_files(sections)
     return Pending(
         tuple(sorted(updates, key=lambda u: (u.package, u.arch))), files, () if failed else removals
     )
@@ -143,7 +143,7 @@ def read_resolution(sections: Sections) -> HostFacts:
     updates = tuple(
         Update(name, arch, before, version, "", None, "upgradable") for (name, version), (arch, before) in plan.items()
     )
-    return HostFacts(updates=updates, artefacts=_read_files(sections), removals=removals)
+    return HostFacts(updates=updates, artefacts=read_files(sections), removals=removals)
 
 
 def _updates(sections: Sections, name: str) -> list[tuple[dict[str, str], str]]:
@@ -211,7 +211,7 @@ def _describe(update: Update, patches: Sequence[Patch]) -> Update:
     )  # fmt: skip
 
 
-def _read_files(sections: Sections) -> tuple[Artefact, ...]:
+def read_files(sections: Sections) -> tuple[Artefact, ...]:
     """Return the files that the repositories' lists name, with address and hash."""
     bases = _bases(sections)
     found: dict[tuple[str, str, str], Artefact] = {}

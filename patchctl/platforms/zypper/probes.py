@@ -98,6 +98,8 @@ printf '%s\nrc %s\n' "$pc_plan" "$pc_rc"
 echo "@@ files"
 pc_wanted=$(printf '%s\n' "$pc_plan" | grep -o '<solvable [^>]*' |
   sed -n 's/.* name="\([^"]*\)".* edition="\([^"]*\)".* arch="\([^"]*\)".*/\1|\2|\3/p')
+"""
+LOOK_UP = r"""
 pc_read() {
   case $1 in
   *.gz) gzip -dc "$1" ;; *.xz) xz -dc "$1" ;; *.zst) zstd -dc "$1" ;; *.bz2) bzip2 -dc "$1" ;; *) cat "$1" ;;
@@ -185,22 +187,23 @@ _ACTIVITY = "stat -c %Y /var/log/zypp/history 2>/dev/null || rpm -qa --qf '%{INS
 def pending_command(refresh: str) -> str:
     """Return the text of zypper.pending. refresh: auto | never | always."""
     # Without --with-interactive zypper leaves out, without a word, what asks for a reboot.
-    return _prologue(refresh) + _LISTS + "pc_plan=$(pc_zypper update --with-interactive --dry-run)" + _FILES
+    return prologue(refresh) + _LISTS + "pc_plan=$(pc_zypper update --with-interactive --dry-run)" + _FILES + LOOK_UP
 
 
 def resolve_command(changes: Sequence[Change], refresh: str = "auto") -> str:
     """Return a text that works out what installing just these versions changes, with the same cache as a scan."""
-    words = " ".join(quote_sh(f"{c.package}.{c.arch}={_edition(c.to_version)}") for c in changes)
+    words = " ".join(quote_sh(f"{c.package}.{c.arch}={edition(c.to_version)}") for c in changes)
     text = f'echo "@@ plan"; pc_plan=$(pc_zypper install --oldpackage --no-recommends --dry-run -- {words})'
-    return _prologue(refresh) + text + _FILES
+    return prologue(refresh) + text + _FILES + LOOK_UP
 
 
-def _edition(version: str) -> str:
+def edition(version: str) -> str:
     """Return a version as zypper writes it: without an epoch that is 0."""
     return version.removeprefix("0:")
 
 
-def _prologue(refresh: str) -> str:
+def prologue(refresh: str) -> str:
+    """Return the text that readies the repositories, in place or refreshed apart, for what comes after it."""
     return _AGE + _REFRESH.replace("MODE", refresh).replace("LIMIT", str(REFRESH_AFTER)) + _ASK
 
 

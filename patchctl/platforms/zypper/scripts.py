@@ -79,6 +79,12 @@ def install_script(request: InstallRequest) -> str:
     adjust = "".join(f"echo 'patchctl: step adjust-{name}'\n{ADJUSTMENTS[name]}\n" for name in request.adjustments)
     sums = "".join(f"{a.sha256}  {a.filename}\n" for a in chosen)
     words = " ".join(quote_sh(f"./{a.filename}") for a in chosen)
+    none = "" if chosen else "true || "  # no files: only removals
+    # "$@": what is to go, of that which is there; zypper reads !NAME so.
+    gone = "set --\n" + "".join(
+        f'! rpm -q -- {quote_sh(name)} >/dev/null 2>&1 || set -- "$@" {quote_sh(f"!{name}")}\n'
+        for name in request.removals
+    )
     planned = quote_sh(f" {' '.join(request.removals)} ")
     # The patch asks for the reboot, of which the package alone knows nothing: say so as zypper patch would.
     reboot = "[ \"$pc_rc\" != 0 ] || : >/run/reboot-needed\n" if any(
@@ -91,18 +97,19 @@ pc_wait_for_lock {max(1, request.lock_timeout)} || exit 7
 echo 'patchctl: step check'
 if command -v transactional-update >/dev/null && awk '$2 == "/" {{ o = $4 }} END {{ exit o !~ /(^|,)ro(,|$)/ }}' \\
   /proc/mounts; then echo 'patchctl: transactional'; exit 1; fi
-sha256sum --quiet -c - <<'patchctl-sums' || {{ echo 'patchctl: hash-mismatch'; exit 1; }}
+{none}sha256sum --quiet -c - <<'patchctl-sums' || {{ echo 'patchctl: hash-mismatch'; exit 1; }}
 {sums}patchctl-sums
+{gone}
 # Without any repository, zypper can take nothing but the files given; it verifies the signature of each by itself.
 rm -rf alone; mkdir -p alone/repos alone/cache
 export ZYPP_LOCK_TIMEOUT={max(1, request.lock_timeout)}
 pc_zypper() {{ zypper -n --no-refresh --reposd-dir "$PWD/alone/repos" --cache-dir "$PWD/alone/cache" "$@" </dev/null; }}
-for pc_name in $(pc_zypper -x install --oldpackage --no-recommends --dry-run -- {words} 2>/dev/null |
+for pc_name in $(pc_zypper -x install --oldpackage --no-recommends --dry-run -- {words} "$@" 2>/dev/null |
   sed -n '/<to-remove>/,/<\\/to-remove>/s/.*<solvable .*name="\\([^"]*\\)" edition.*/\\1/p'); do
   case {planned} in *" $pc_name "*) ;; *) echo "patchctl: unplanned-removal $pc_name"; exit 1 ;; esac
 done
 echo 'patchctl: step install'
-{{ pc_zypper install --oldpackage --no-recommends -- {words}; echo $? >rc; }} 2>&1 | tee output
+{{ pc_zypper install --oldpackage --no-recommends -- {words} "$@"; echo $? >rc; }} 2>&1 | tee output
 read -r pc_rc <rc || pc_rc=1
 echo "patchctl: zypper-exit $pc_rc"
 echo 'patchctl: step after'
