@@ -113,9 +113,11 @@ def explain(
     baseline = _load(reference, tailoring)
     ids = [one.id for one in baseline.rules]
     if rule not in ids:
-        near = [i for i in ids if i.endswith(rule)] or difflib.get_close_matches(rule, ids, n=1)
-        if len(near) != 1 or not near[0].endswith(rule):
-            hint = f"did you mean {near[0]}?" if near else "see: patchctl baseline show"
+        near = [i for i in ids if i.endswith(rule)]
+        if len(near) != 1:
+            short = {i.rpartition("_rule_")[2]: i for i in ids}  # what XCCDF ids differ in
+            close = near or difflib.get_close_matches(rule, [*short, *ids], n=1)
+            hint = f"did you mean {close[0]}?" if close else "see: patchctl baseline show"
             raise UsageError("no-rule", f"{baseline.name} has no rule {rule!r}", hint)
         rule = near[0]
     snapshot = None

@@ -65,6 +65,7 @@ def _criteria(loaded: object, node: Criteria, evaluator: Evaluator | None, depth
         test = document.tests[node.ref]
         yield f"{pad}{mark}{test.type}_test {test.id}{result}: {one_line(test.comment or node.comment)}"
         yield from _test(document, test, evaluator, pad + "  ")
+        yield from _values(loaded, test, pad + "  ")
     elif node.kind == "extend":
         yield f"{pad}{mark}definition {node.ref}{result}: {one_line(node.comment)}"
         inner = document.definitions[node.ref].criteria
@@ -94,6 +95,17 @@ def _test(document: object, test: Test, evaluator: Evaluator | None, pad: str) -
         yield f"{pad}and {len(found.items) - MAX_ITEMS} more"
     if not found.items:
         yield f"{pad}found nothing ({found.flag or 'not interpreted'})"
+
+
+def _values(loaded: object, test: Test, pad: str) -> Iterator[str]:
+    """Tell the values of the variables that the profile or the content itself sets."""
+    document = loaded.document  # type: ignore[attr-defined]  # Loaded
+    entities = list(document.objects[test.object].entities.values()) if test.object in document.objects else []
+    entities += [e for s in test.states for e in document.states[s].entities]
+    for variable in dict.fromkeys(e.var_ref for e in entities if e.var_ref):
+        values = loaded.bindings.get(variable) or document.variables[variable].values  # type: ignore[attr-defined]
+        if values:
+            yield one_line(f"{pad}where ${variable} = {', '.join(map(repr, values[:8]))}")
 
 
 def _object(found: Object) -> str:

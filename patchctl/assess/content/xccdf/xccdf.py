@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -179,7 +180,9 @@ def find_profile(wanted: str, offered: Mapping[str, ProfileChanges], source: str
         return (exact or ends)[0]
     known = ", ".join(sorted(p.rpartition("_profile_")[2] for p in offered)) or "none"
     problem = f"{len(ends)} profiles end in {wanted!r}" if ends else f"no profile {wanted!r}"
-    raise xml.refuse(source, "xccdf-unknown-profile", problem, f"profiles: {known}")
+    near = difflib.get_close_matches(wanted, [p.rpartition("_profile_")[2] for p in offered], n=1)
+    hint = f"did you mean {near[0]}? " if near and not ends else ""
+    raise xml.refuse(source, "xccdf-unknown-profile", problem, f"{hint}profiles: {known}")
 
 
 def settle(benchmark: Benchmark, tailoring: Mapping[str, ProfileChanges], profile: str, source: str) -> Settings:

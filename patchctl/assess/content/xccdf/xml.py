@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -13,10 +14,15 @@ MAX_BYTES = 128 * 1024 * 1024
 """The largest data stream of the SCAP Security Guide has 24 MB."""
 
 
+_DOCTYPE = re.compile(rb"(\xef\xbb\xbf)?\s*(<\?.*?\?>\s*)?(<!--.*?-->\s*)*<!DOCTYPE", re.DOTALL)
+
+
 def parse(data: bytes, source: str, *, limit: int = MAX_BYTES) -> Any:
     """Return the root element. Raise DocumentsError for what is no XML, too large or brings a document type."""
     if len(data) > limit:
         raise refuse(source, "xml-too-large", f"the file has {len(data)} bytes, more than {limit}", "split the content")
+    if _DOCTYPE.match(data[:65536]):  # before the parser looks for what it names
+        raise refuse(source, "xml-doctype", "the file declares a document type", "SCAP content has none: remove it", 1)
     parser = etree.XMLParser(
         resolve_entities=False, no_network=True, load_dtd=False, dtd_validation=False, huge_tree=False,
         remove_comments=True, remove_pis=True, collect_ids=False,

@@ -8,6 +8,7 @@ from __future__ import annotations
 import ipaddress
 import re
 from collections.abc import Callable, Mapping
+from functools import lru_cache
 
 from patchctl.assess.content.xccdf.oval import patterns
 from patchctl.assess.content.xccdf.oval.model import ERROR, FALSE, TRUE
@@ -67,6 +68,7 @@ def _string(operation: str, found: str, wanted: str) -> bool:
     raise _NotReadableError(operation)
 
 
+@lru_cache(maxsize=8192)  # owners and sizes of thousands of files, compared with few numbers
 def _int(operation: str, found: str, wanted: str) -> bool:
     if not _INTEGER.fullmatch(found) or not _INTEGER.fullmatch(wanted):
         raise _NotReadableError(found)

@@ -11,6 +11,9 @@ import pcre2
 MULTILINE, DOTALL, IGNORECASE = int(pcre2.MULTILINE), int(pcre2.DOTALL), int(pcre2.IGNORECASE)
 
 
+_SHORT = 200
+
+
 class BadPatternError(ValueError):
     """A pattern that PCRE2 does not take, or gave up on; says why."""
 
@@ -35,6 +38,17 @@ def check(pattern: str, flags: int = 0) -> str:
 
 def found(pattern: str, text: str, flags: int = 0) -> bool:
     """Say whether a pattern matches anywhere in a text. Raise BadPatternError."""
+    if len(text) < _SHORT:
+        return _found_in_short(pattern, text, flags)
+    return _found(pattern, text, flags)
+
+
+@lru_cache(maxsize=32768)  # paths and names that many objects look at
+def _found_in_short(pattern: str, text: str, flags: int) -> bool:
+    return _found(pattern, text, flags)
+
+
+def _found(pattern: str, text: str, flags: int) -> bool:
     try:
         return _compiled(pattern, flags).search(text) is not None
     except (pcre2.error, pcre2.LibraryError) as error:

@@ -12,7 +12,10 @@ _WORST = (ERROR, UNKNOWN, NOT_EVALUATED)
 
 def by_check(results: Iterable[str], check: str) -> str:
     """Combine results by `all`, `at least one`, `none satisfy` (`none exist`) or `only one`. No result: unknown."""
-    count = Counter(results)
+    several = list(results)
+    if len(several) == 1 and check in ("all", "at least one"):
+        return several[0]
+    count = Counter(several)
     early = _undecided(count)
     if early:
         return early
@@ -29,7 +32,10 @@ def by_check(results: Iterable[str], check: str) -> str:
 
 def by_operator(results: Iterable[str], operator: str) -> str:
     """Combine results by AND, OR, ONE or XOR. No result: unknown."""
-    count = Counter(results)
+    several = list(results)
+    if len(several) == 1 and operator in ("AND", "OR", "ONE", "XOR"):
+        return several[0]
+    count = Counter(several)
     early = _undecided(count)
     if early:
         return early

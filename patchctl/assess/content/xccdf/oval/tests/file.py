@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from functools import lru_cache
+
 from patchctl.assess.content.xccdf.oval import paths
 from patchctl.assess.content.xccdf.oval.facts import Facts
 from patchctl.assess.content.xccdf.oval.model import COMPLETE, DOES_NOT_EXIST, INCOMPLETE, Collected, Object, OvalItem
@@ -31,13 +34,20 @@ class _File:
         return Collected(COMPLETE, items) if items else Collected(DOES_NOT_EXIST)
 
 
+@lru_cache(maxsize=4096)
+def _bits(mode: int) -> Mapping[str, tuple[str, ...]]:
+    """Return the entities of a mode: there are few modes and many files."""
+    return {name: _TRUTH[bool(mode & bit)] for name, bit in _BITS.items()}
+
+
+@lru_cache(maxsize=8192)  # rules on owner, group and mode look at the same files
 def item(named: paths.Named) -> OvalItem:
     """Return the item of one file or folder."""
     stat: Stat = named.found
     entities = {
         "path": (named.folder,), "filename": (named.name,), "type": (stat.kind,), "group_id": (str(stat.gid),),
         "user_id": (str(stat.uid),), "size": (str(stat.size),), "m_time": (str(stat.m_time),),
-        "c_time": (str(stat.c_time),), **{name: _TRUTH[bool(stat.mode & bit)] for name, bit in _BITS.items()},
+        "c_time": (str(stat.c_time),), **_bits(stat.mode),
     }
     if named.filepath:
         entities["filepath"] = (named.filepath,)
