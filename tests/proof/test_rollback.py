@@ -74,7 +74,7 @@ def test_check_shows_what_would_be_taken_back_and_removed_and_does_nothing(
     project: Project, before: dict[str, list[str]]
 ) -> None:
     shown = project.run("rollback", "--check").expect(0).out
-    assert "lab-service 2.0 -> 1.0" in shown
+    assert "lab-conffile 2.0 -> 1.0" in shown
     assert "lab-extra" in shown.partition("REMOVED")[2]
     assert [versions(host) == before[host.name] for host in project.hosts] == [False, False, False]
     assert len(project.status()["hosts"]) == 3
