@@ -99,7 +99,7 @@ class Rig:
         self._jobs += 1
         job = HostJob(
             f"job-{self._jobs}", self.plan.rollout, host, kind, self.attempt(number), self.token, boot_id,
-            adjustments, self.attempt(number - 1) if number > 1 else "", dict(data or {}))
+            adjustments, self.attempt(number - 1) if number > 1 else "", data=dict(data or {}))
         outcome = self.visits.perform(from_json(HostJob, to_json(job)))
         assert outcome.job == job.id
         assert (outcome.host, outcome.kind, outcome.attempt) == (host, kind, job.attempt)

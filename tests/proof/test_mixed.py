@@ -29,13 +29,12 @@ Row = tuple[str, str, str]
 
 
 def zypper_says(host: LabHost) -> set[Row]:
-    """Return (package, installed, candidate) of `zypper list-updates`, with epochs as rpm counts them."""
+    """Return (package, installed, candidate) of `zypper list-updates`, an epoch of 0 left out."""
     text = host.exec("zypper -n -q refresh >/dev/null; zypper -x -q --no-refresh list-updates")
     found = set()
     for own in re.findall(r"<update ([^>]*)>", text):
         word = dict(re.findall(r'([a-z-]+)="([^"]*)"', own))
-        old, new = (edition if ":" in edition else f"0:{edition}" for edition in (word["edition-old"], word["edition"]))
-        found.add((word["name"], old, new))
+        found.add((word["name"], word["edition-old"].removeprefix("0:"), word["edition"].removeprefix("0:")))
     return found
 
 
