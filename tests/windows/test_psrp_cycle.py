@@ -20,7 +20,7 @@ limits: {concurrency: 100%, errors: 0, unreachable: 0, changed: 0, host_time: 20
 """
 
 
-# Wine's cmd once said "not found" (9009) of msiexec on a busy machine, and never again; the fault is not understood yet.
+# Wine once answered 9009 (not found) for msiexec on a busy machine, and not again in nine runs: not understood yet.
 @pytest.mark.soak
 @pytest.mark.skipif(bool(why_not()), reason=f"Wine test left out: {why_not()}")
 def test_a_host_that_allows_only_remoting_is_scanned_and_patched(tmp_path: Path) -> None:
