@@ -16,7 +16,9 @@ from patchctl.model.plan import Change, HostPlan, Plan, Undo
 
 KEPT = "kept on the controller"
 Kept = Mapping[tuple[str, str, str], Artefact]
-"""(package, version, arch) -> a file that the controller has."""
+"""(package, version, arch) -> a file that the controller has; arch "" where the package manager names none."""
+ANY_ARCH = ("all", "noarch", "any", "")
+"""Architectures of files that fit every host; a package may change from or to one of these between versions."""
 Earlier = Sequence[Artefact] | HostFailure | str
 """What a host answered when asked for earlier versions, why it gave no answer, or why there is no way back on its
 platform, whatever is kept."""
@@ -49,7 +51,7 @@ def find_way_back(host: HostPlan, answer: Earlier, kept: Kept) -> tuple[Undo, tu
     if isinstance(answer, str):
         return Undo(why_not=answer), ()
     said = () if isinstance(answer, HostFailure) else tuple(answer)
-    offered = {(a.package, a.version): a for a in reversed(said)}
+    offered = {(a.package, a.version, a.arch): a for a in reversed(said)}
     why_none = answer.message if isinstance(answer, HostFailure) else ""
     names = Counter(change.package for change in host.changes)
     changes: list[Change] = []
@@ -79,12 +81,21 @@ def find_way_back(host: HostPlan, answer: Earlier, kept: Kept) -> tuple[Undo, tu
     return Undo(tuple(changes), tuple(removals)), tuple(files)
 
 
-def find_file(change: Change, offered: Mapping[tuple[str, str], Artefact], kept: Kept) -> Artefact | None:
-    """Return the file of the version that a change starts from: kept on the controller, else as the host offers it."""
-    for arch in dict.fromkeys((change.arch, "all", "noarch", "any")):
-        if mine := kept.get((change.package, change.from_version, arch)):
-            return replace(mine, origin=KEPT)
-    return offered.get((change.package, change.from_version))
+def find_file(change: Change, offered: Kept, kept: Kept) -> Artefact | None:
+    """Return the file of the version that a change starts from: kept on the controller, else as the host offers it.
+
+    Its architecture is the change's own, or that of files for all; a package may have become one for all since.
+    """
+    names = [
+        (change.package, change.from_version, arch) for arch in dict.fromkeys((change.arch, *ANY_ARCH))
+    ]
+    for files in (kept, offered):
+        found = next((files[name] for name in names if name in files), None)
+        if found is None and change.arch in ANY_ARCH:
+            found = next((file for name, file in files.items() if name[:2] == names[0][:2]), None)
+        if found is not None:
+            return replace(found, origin=KEPT) if files is kept else found
+    return None
 
 
 def _backwards(change: Change, file: Artefact) -> Change:

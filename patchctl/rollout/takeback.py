@@ -16,14 +16,12 @@ from patchctl.model.hosts import Inventory
 from patchctl.model.localtime import parse_zone
 from patchctl.model.plan import Change, HostPlan, Plan, PlannedRing, Undo
 from patchctl.model.rollout import BLOCKED, FROZEN, SKIPPED, UNREACHABLE
+from patchctl.rollout.earlier import ANY_ARCH
 from patchctl.rollout.hostplan import describe_freeze, expect_reboot, is_frozen
 from patchctl.rollout.state import HostProgress, RolloutState
 
 CHANGED = "changed since the rollout"
 """How the reason begins for which a host is left alone that is not as the rollout left it."""
-
-_ANY_ARCH = ("all", "noarch", "any", "")
-"""A package's architecture may change between versions only from or to one of these."""
 
 Seen = HostFacts | HostFailure | None
 
@@ -123,7 +121,7 @@ def _versions(seen: HostFacts, change: Change) -> set[str]:
     """Return the versions of the package that are there, half-configured ones included: those are taken back too."""
     found = [p for p in seen.packages or () if p.name == change.package and p.status != "config-files"]
     same = [p for p in found if p.arch == change.arch]
-    return {p.version for p in same or [p for p in found if p.arch in _ANY_ARCH or not change.arch]}
+    return {p.version for p in same or [p for p in found if p.arch in ANY_ARCH or not change.arch]}
 
 
 def _keep(waves: Sequence[Sequence[str]], names: Collection[str]) -> tuple[tuple[str, ...], ...]:

@@ -33,6 +33,13 @@ def test_a_repository_counts_before_the_cache_and_what_is_in_neither_is_not_ther
     ]
 
 
+def test_a_file_of_another_architecture_is_no_earlier_version() -> None:
+    foreign = Change("openssl", "i386", "1:3.0.11-1~deb12u2", "1:3.0.15-1~deb12u1")
+    assert PLATFORM.read_earlier([foreign], OUTPUT) == ()
+    since_for_all = Change("openssl", "all", "1:3.0.11-1~deb12u2", "1:3.0.15-1~deb12u1")
+    assert [a.arch for a in PLATFORM.read_earlier([since_for_all], OUTPUT)] == ["amd64"]
+
+
 def test_the_text_is_sh_and_no_name_gets_out_of_its_quotes() -> None:
     strange = Change("@WORDS@'; touch /x; '", "amd64", "1 @FILES@", "2")
     text = PLATFORM.earlier_probe((*CHANGES, strange)).command

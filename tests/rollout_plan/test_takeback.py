@@ -58,6 +58,19 @@ def test_what_the_controller_keeps_counts_before_what_the_host_offers() -> None:
     assert (undo.changes[0].sha256, undo.changes[0].origin, files[0].sha256) == ("dd" * 32, KEPT, "dd" * 32)
 
 
+def test_each_architecture_goes_back_to_its_own_file() -> None:
+    """openssl of amd64 and of i386 in one version: two files. A file of the other architecture is none at all."""
+    foreign = replace(OLD, arch="i386", sha256="ee" * 32)
+    both = replace(HOST, changes=(CHANGE, replace(CHANGE, arch="i386")))
+    undo, files = find_way_back(both, [OLD, foreign], {})
+    assert [(c.arch, c.sha256) for c in undo.changes] == [("amd64", "aa" * 32), ("i386", "ee" * 32)]
+    assert files == (OLD, foreign)
+    assert find_way_back(both, [OLD], {})[0].why_not.startswith("openssl 1.0: not listed")
+    since_for_all = replace(HOST, changes=(replace(CHANGE, arch="all"),))
+    assert find_way_back(since_for_all, [OLD], {})[1] == (OLD,)
+    assert find_way_back(since_for_all, [], {("openssl", "1.0", "amd64"): OLD})[0].changes[0].sha256 == "aa" * 32
+
+
 def test_one_missing_version_bars_the_whole_way_and_is_named() -> None:
     both = replace(HOST, changes=(CHANGE, Change("zlib", "amd64", "1", "2")))
     undo, files = find_way_back(both, [OLD], {})

@@ -65,7 +65,8 @@ def read(changes: Sequence[Change], output: str) -> tuple[Artefact, ...]:
     found: list[Artefact] = []
     for change in changes:
         same = [a for a in (*listed, *cached) if (a.package, a.version) == (change.package, change.from_version)]
-        match = next((a for a in same if a.arch in (change.arch, "all")), same[0] if same else None)
+        # A package that is for all architectures now may have been one's own before; never the other way round.
+        match = next((a for a in same if change.arch in ("all", "") or a.arch in (change.arch, "all")), None)
         if match is not None and change.from_version:
             found.append(match)
     return tuple(found)
