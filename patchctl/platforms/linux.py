@@ -5,6 +5,7 @@ from __future__ import annotations
 import posixpath
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import lru_cache
 from typing import Any
 
@@ -123,6 +124,37 @@ def read_common(snapshot: Snapshot) -> HostFacts:
         units = {u for u in (_unit(row[1], row[2]) for row in deleted_files(deleted)) if u}
         facts["restarts"] = tuple(sorted(units))
     return HostFacts(**facts, unknown=tuple(unknown))
+
+
+def read_lists_age(facts: HostFacts, output: str | None) -> HostFacts:
+    """Return the facts with the age of the package lists, given the lines `now N` and `checked N` (Unix times)."""
+    ages = dict(x.partition(" ")[::2] for x in (output or "").splitlines())
+    checked, now = ages.get("checked", "0"), ages.get("now", "0")
+    if checked.isdigit() and now.isdigit() and int(checked) > 0:
+        return replace(facts, metadata_age=max(0.0, float(int(now) - int(checked))))
+    return facts
+
+
+def read_number(snapshot: Snapshot, probe: str) -> float | None:
+    """Return the one whole number that a probe printed; None if it did not."""
+    text = (snapshot.output(probe) or "").strip()
+    return float(text) if text.isdigit() else None
+
+
+def read_surroundings(facts: HostFacts, snapshot: Snapshot, platform: str, unknown: dict[str, str]) -> HostFacts:
+    """Return the facts with what PLATFORM.boot-files, .updaters and .activity tell, and with all that is unknown."""
+    used = read_init_files(snapshot.output(f"{platform}.boot-files") or "")
+    if not used:
+        why = snapshot.reason(f"{platform}.boot-files") or "no package owns a file that init runs"
+        unknown = {**unknown, "reboot_packages": why}
+    updaters = snapshot.output(f"{platform}.updaters")
+    if updaters is None:
+        unknown = {**unknown, "other_updaters": snapshot.reason(f"{platform}.updaters")}
+    return replace(
+        facts, reboot_packages=used or None, last_activity=read_number(snapshot, f"{platform}.activity"),
+        other_updaters=None if updaters is None else tuple(one_line(x, 80) for x in updaters.splitlines() if x.strip()),
+        unknown=tuple(unknown.items()),
+    )  # fmt: skip
 
 
 def deleted_files(lines: list[str]) -> Iterator[tuple[int, str, str, str]]:

@@ -259,7 +259,7 @@ def test_files_of_init_and_the_bus_are_traced_to_their_packages() -> None:
     )  # fmt: skip
 
 
-@pytest.mark.parametrize("case", load_cases("apt"), ids=lambda case: case.name)
+@pytest.mark.parametrize("case", list(load_cases("apt")), ids=lambda case: case.name)
 def test_one_probe_alone_gives_the_same_updates(case: Case) -> None:
     """`updates` asks with one probe what a scan asks with three: same list, age and reasons."""
     whole = case.snapshot

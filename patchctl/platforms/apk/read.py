@@ -46,19 +46,7 @@ def read_host(snapshot: Snapshot) -> HostFacts:
     reboot, reason = _reboot(snapshot)
     if reason:
         unknown["reboot"] = reason
-    used = linux.read_init_files(snapshot.output("apk.boot-files") or "")
-    if not used:
-        unknown["reboot_packages"] = snapshot.reason("apk.boot-files") or "no package owns a file that init runs"
-    updaters = snapshot.output("apk.updaters")
-    if updaters is None:
-        unknown["other_updaters"] = snapshot.reason("apk.updaters")
-    activity = (snapshot.output("apk.activity") or "").strip()
-    return replace(
-        facts, reboot=reboot, reboot_packages=used or None,
-        last_activity=float(activity) if activity.isdigit() else None,
-        other_updaters=None if updaters is None else tuple(one_line(x, 80) for x in updaters.splitlines() if x.strip()),
-        unknown=tuple(unknown.items()),
-    )  # fmt: skip
+    return linux.read_surroundings(replace(facts, reboot=reboot), snapshot, "apk", unknown)
 
 
 def read_resolution(sections: Sections) -> HostFacts:
@@ -156,10 +144,7 @@ def read_pending(
 
 
 def _with_updates(facts: HostFacts, snapshot: Snapshot) -> tuple[HostFacts, str]:
-    ages = dict(x.partition(" ")[::2] for x in (snapshot.output("apk.lists") or "").splitlines())
-    checked, now = ages.get("checked", "0"), ages.get("now", "0")
-    if checked.isdigit() and now.isdigit() and int(checked) > 0:
-        facts = replace(facts, metadata_age=max(0.0, float(int(now) - int(checked))))
+    facts = linux.read_lists_age(facts, snapshot.output("apk.lists"))
     output = snapshot.output("apk.pending")
     if output is None:
         return facts, snapshot.reason("apk.pending")

@@ -12,21 +12,15 @@ from patchctl.model.facts import Artefact
 from patchctl.model.text import quote_sh
 from patchctl.platforms.apk.probes import LOCK_FUNCTIONS
 from patchctl.platforms.contract import InstallRequest
+from patchctl.platforms.install_text import CURL, QUIET, WAIT_FOR_LOCK, check_sums, choose_files, fetch_files
 
-_QUIET = """
-export LC_ALL=C LANGUAGE=C TERM=dumb PAGER=cat
-umask 022
-"""
-_WAIT = LOCK_FUNCTIONS + r"""
-pc_wait_for_lock() {
-  pc_waited=0
-  while pc_held=$(pc_holder); do
-    if [ "$pc_waited" -ge "$1" ]; then echo "patchctl: lock-held $pc_held"; return 1; fi
-    [ "$pc_waited" -gt 0 ] || echo "patchctl: waiting for lock $pc_held"
-    sleep 1; pc_waited=$((pc_waited + 1))
-  done
-}
-"""
+_LOAD = f"""if command -v curl >/dev/null; then
+    {CURL}
+  else wget -q -T 60 -O "$1" "$2" 2>&1; fi"""
+
+_CACHED = r"""for pc_file in /etc/apk/cache/"${2%.apk}".*.apk; do
+    if [ -f "$pc_file" ] && pc_ok "$1" "$pc_file"; then cp -- "$pc_file" "$2.part"; break; fi
+  done"""
 
 # A pin to a repository's tag in world needs a repository with that tag, or apk refuses to work at all.
 _REPOSITORY = r"""
@@ -56,30 +50,7 @@ def download_script(artefacts: Sequence[Artefact], directory: str) -> str:
 
     Prints `have SHA256` or `miss SHA256 reason` for each; whatever does not have the promised hash is thrown away.
     """
-    wanted = "".join(f"pc_get {a.sha256} {quote_sh(a.filename)} {quote_sh(a.uri)} {int(a.size)}\n" for a in artefacts)
-    return f"""{_QUIET}
-cd {quote_sh(directory)} || exit 1
-pc_ok() {{ [ -f "$2" ] && [ "$(sha256sum <"$2" | cut -d ' ' -f 1)" = "$1" ]; }}
-pc_load() {{
-  if command -v curl >/dev/null; then
-    curl -fsSL --retry 2 --connect-timeout 30 --speed-limit 1 --speed-time 60 \\
-      --max-filesize $(($3 + 1048576)) -o "$1" -- "$2" 2>&1
-  else wget -q -T 60 -O "$1" "$2" 2>&1; fi | head -n 1 | cut -c 1-200
-}}
-pc_get() {{
-  pc_why=
-  if pc_ok "$1" "$2"; then echo "have $1"; return; fi
-  rm -f -- "$2" "$2.part"
-  for pc_file in /etc/apk/cache/"${{2%.apk}}".*.apk; do
-    if [ -f "$pc_file" ] && pc_ok "$1" "$pc_file"; then cp -- "$pc_file" "$2.part"; break; fi
-  done
-  [ -f "$2.part" ] || pc_why=$(pc_load "$2.part" "$3" "$4")
-  if pc_ok "$1" "$2.part" && mv -- "$2.part" "$2"; then echo "have $1"; return; fi
-  rm -f -- "$2.part"
-  echo "miss $1 ${{pc_why:-its repository gave something else}}"
-}}
-{wanted}exit 0
-"""
+    return fetch_files(artefacts, directory, _CACHED, _LOAD)
 
 
 def install_script(request: InstallRequest) -> str:
@@ -90,30 +61,23 @@ def install_script(request: InstallRequest) -> str:
     `patchctl: bad-signature FILE`. Exits as apk did. Raise ValueError for an adjustment, of which there are none, or a
     change without its file.
     """
-    files = {(a.package, a.version): a for a in request.artefacts}
-    chosen: list[Artefact] = []
-    for change in request.changes:
-        artefact = files.get((change.package, change.to_version))
-        if artefact is None:
-            raise ValueError(f"no artefact for {change.package} {change.to_version}")
-        chosen.append(artefact)
+    chosen = choose_files(request)
     if request.adjustments:
         raise ValueError(f"unknown adjustment {request.adjustments[0]!r}")
-    sums = "".join(f"{a.sha256}  {a.filename}\n" for a in chosen)
     packs = "".join(f"pc_pack {quote_sh(a.filename)}\n" for a in chosen)
     repository = _REPOSITORY.replace("PACKS\n", packs).replace("LOCK_TIMEOUT", str(max(1, request.lock_timeout)))
     lines = [f"{c.package} {c.to_version}" for c in request.changes] + [f"{name} -" for name in request.removals]
     planned = " ".join(quote_sh(line) for line in lines)
     # What the plan pulled in comes along by itself: named here, apk would take it for wanted by hand.
     old = " ".join(quote_sh(c.package) for c in request.changes if c.from_version)
-    return f"""{_QUIET}{_WAIT}
+    return f"""{QUIET}{LOCK_FUNCTIONS}{WAIT_FOR_LOCK}
 cd {quote_sh(request.directory)} || exit 1
 : >started
 echo 'patchctl: step lock'
 pc_wait_for_lock {max(1, request.lock_timeout)} || exit 1
 echo 'patchctl: step check'
 sha256sum -c - >sums 2>&1 <<'patchctl-sums' || {{ cat sums; echo 'patchctl: hash-mismatch'; exit 1; }}
-{sums}patchctl-sums
+{check_sums(chosen)}patchctl-sums
 printf '%s\\n' {planned} >planned
 {repository}pc_apk --simulate upgrade --no-self-upgrade -- {old} >output 2>&1 || {{ cat output; exit 1; }}
 pc_extra=$(sed -n \\

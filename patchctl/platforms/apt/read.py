@@ -56,7 +56,7 @@ def read_host(snapshot: Snapshot, memo: Memo | None = None) -> HostFacts:
     if updaters is None:
         unknown["other_updaters"] = snapshot.reason("apt.updaters")
     return replace(
-        facts, reboot=reboot, last_activity=_number(snapshot, "apt.activity"), reboot_packages=used or None,
+        facts, reboot=reboot, last_activity=linux.read_number(snapshot, "apt.activity"), reboot_packages=used or None,
         other_updaters=None if updaters is None else read_updaters(updaters), unknown=tuple(unknown.items()),
     )  # fmt: skip
 
@@ -121,10 +121,7 @@ def _with_updates(
     facts: HostFacts, snapshot: Snapshot, packages: tuple[Package, ...], memo: Memo
 ) -> tuple[HostFacts, str]:
     """Return the facts with updates and the age of the lists, and the reason why updates are unknown ("" = known)."""
-    ages = dict(x.partition(" ")[::2] for x in (snapshot.output("apt.lists") or "").splitlines())
-    checked, now = ages.get("checked", "0"), ages.get("now", "0")
-    if checked.isdigit() and now.isdigit() and int(checked) > 0:
-        facts = replace(facts, metadata_age=max(0.0, float(int(now) - int(checked))))
+    facts = linux.read_lists_age(facts, snapshot.output("apt.lists"))
     output = snapshot.output("apt.pending")
     if output is None:
         return facts, snapshot.reason("apt.pending")
@@ -183,8 +180,3 @@ def newest_kernel(running: str, snapshot: Snapshot, packages: tuple[Package, ...
     installed = {p.name.removeprefix("linux-image-") for p in packages if p.name.startswith("linux-image-")}
     same = [k for k in seen if k.rpartition("-")[2] == flavour and (not installed or k in installed or k == running)]
     return max(same, key=deb.sort_key, default="")
-
-
-def _number(snapshot: Snapshot, probe: str) -> float | None:
-    text = (snapshot.output(probe) or "").strip()
-    return float(text) if text.isdigit() else None

@@ -9,6 +9,7 @@ from patchctl.model.plan import Change
 from patchctl.model.text import quote_sh
 from patchctl.model.versions import deb
 from patchctl.platforms.contract import InstallRequest
+from patchctl.platforms.install_text import WAIT_FOR_LOCK, check_sums, choose_files
 
 # Every way a package could ask a question, answered beforehand; needrestart and the list* tools kept quiet.
 _QUIET = r"""
@@ -34,14 +35,6 @@ pc_holder() {
     fi
   done
   return 1
-}
-pc_wait_for_lock() {
-  pc_waited=0
-  while pc_held=$(pc_holder); do
-    if [ "$pc_waited" -ge "$1" ]; then echo "patchctl: lock-held $pc_held"; return 1; fi
-    [ "$pc_waited" -gt 0 ] || echo "patchctl: waiting for lock $pc_held"
-    sleep 1; pc_waited=$((pc_waited + 1))
-  done
 }
 """
 
@@ -112,18 +105,11 @@ def install_script(request: InstallRequest) -> str:
     file was kept), `patchctl: lock-held PATH PID COMMAND`, `patchctl: hold-lost NAME`. Exits as apt-get did.
     Raise ValueError for an adjustment that is not known, or a change without its artefact.
     """
-    files = {(a.package, a.version): a for a in request.artefacts}
-    chosen: list[Artefact] = []
-    for change in request.changes:
-        artefact = files.get((change.package, change.to_version))
-        if artefact is None:
-            raise ValueError(f"no artefact for {change.package} {change.to_version}")
-        chosen.append(artefact)
+    chosen = choose_files(request)
     for name in request.adjustments:
         if name not in ADJUSTMENTS:
             raise ValueError(f"unknown adjustment {name!r}")
     adjust = "".join(f"echo 'patchctl: step adjust-{name}'\n{ADJUSTMENTS[name]}\n" for name in request.adjustments)
-    sums = "".join(f"{a.sha256}  {a.filename}\n" for a in chosen)
     words = [quote_sh(f"./{a.filename}") for a in chosen] + (['"$@"'] if request.removals else [])
     none = "" if chosen else "true || "  # no files: only removals
     options = [_OPTIONS, f"-o DPkg::Lock::Timeout={max(1, request.lock_timeout)}"]
@@ -133,7 +119,7 @@ def install_script(request: InstallRequest) -> str:
         options.append("--allow-downgrades")
     new = " ".join(quote_sh(c.package) for c in request.changes if not c.from_version and c.pulled)
     names = " ".join(quote_sh(f"{c.package}{_suffix(c)}") for c in request.changes)
-    return f"""{_QUIET}{_LOCKS}
+    return f"""{_QUIET}{_LOCKS}{WAIT_FOR_LOCK}
 cd {quote_sh(request.directory)} || exit 1
 # Without any source, apt can take nothing but the files given: no other version, no package that was not planned.
 pc_alone=$PWD/alone
@@ -145,7 +131,7 @@ pc_only="$pc_only -o Dir::Cache=$pc_alone -o Dir::Cache::archives=$pc_alone/arch
 pc_wait_for_lock {max(1, request.lock_timeout)} || exit 100
 echo 'patchctl: step check'
 {none}sha256sum --quiet -c - <<'patchctl-sums' || {{ echo 'patchctl: hash-mismatch'; exit 100; }}
-{sums}patchctl-sums
+{check_sums(chosen)}patchctl-sums
 {_list_removals(request)}pc_holds=$(apt-mark showhold)
 pc_auto={f"$(apt-mark showauto {names} 2>/dev/null)" if names else ""}
 {_check_removals(request, words)}echo 'patchctl: step install'

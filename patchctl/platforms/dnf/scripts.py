@@ -11,11 +11,7 @@ from patchctl.model.versions import rpm
 from patchctl.platforms.contract import InstallRequest
 from patchctl.platforms.dnf.dnf5 import FETCH, FIVE
 from patchctl.platforms.dnf.probes import python_prologue
-
-_QUIET = """
-export LC_ALL=C LANGUAGE=C TERM=dumb PAGER=cat SYSTEMD_PAGER=cat
-umask 022
-"""
+from patchctl.platforms.install_text import QUIET, WAIT_FOR_LOCK, check_sums, choose_files
 
 # dnf locks with files that hold its process id, rpm with an fcntl lock that /proc/locks shows by inode.
 _LOCKS = r"""
@@ -37,14 +33,6 @@ pc_holder() {
     return 0
   done
   return 1
-}
-pc_wait_for_lock() {
-  pc_waited=0
-  while pc_held=$(pc_holder); do
-    if [ "$pc_waited" -ge "$1" ]; then echo "patchctl: lock-held $pc_held"; return 1; fi
-    [ "$pc_waited" -gt 0 ] || echo "patchctl: waiting for lock $pc_held"
-    sleep 1; pc_waited=$((pc_waited + 1))
-  done
 }
 """
 
@@ -84,7 +72,7 @@ def download_script(artefacts: Sequence[Artefact], directory: str) -> str:
         f"{a.sha256} {quote_sh(a.filename)} {quote_sh(f'{a.package}-{a.version}.{a.arch}')}" for a in artefacts
     )
     told = "".join(f"pc_tell {a.sha256} {quote_sh(a.filename)}\n" for a in artefacts)
-    return f"""{_QUIET}
+    return f"""{QUIET}
 mkdir -p {quote_sh(directory)} && cd {quote_sh(directory)} || exit 1
 pc_here=$PWD
 {python_prologue()}{FIVE}{FETCH}
@@ -111,27 +99,18 @@ def install_script(request: InstallRequest) -> str:
     `patchctl: duplicate NAME`. Exits as dnf did, but with 1 where dnf calls a failed %post a success.
     Raise ValueError for an adjustment that is not known, or a change without its artefact.
     """
-    files = {(a.package, a.version, a.arch): a for a in request.artefacts}
-    loose = {(a.package, a.version): a for a in request.artefacts}
-    chosen: list[Artefact] = []
-    for change in request.changes:
-        found = files.get((change.package, change.to_version, change.arch))
-        artefact = found or loose.get((change.package, change.to_version))
-        if artefact is None:
-            raise ValueError(f"no artefact for {change.package} {change.to_version}")
-        chosen.append(artefact)
+    chosen = choose_files(request)
     for name in request.adjustments:
         if name not in ADJUSTMENTS:
             raise ValueError(f"unknown adjustment {name!r}")
     adjust = "".join(f"echo 'patchctl: step adjust-{name}'\n{ADJUSTMENTS[name]}\n" for name in request.adjustments)
-    sums = "".join(f"{a.sha256}  {a.filename}\n" for a in chosen)
     words = " ".join(quote_sh(f"./{a.filename}") for a in chosen)
     plain = " ".join(quote_sh(a.filename) for a in chosen)
     planned = " ".join(quote_sh(f"{c.package}|{c.arch}|{c.to_version}") for c in request.changes)
     removals = " ".join(quote_sh(name) for name in request.removals)
     verb = "downgrade" if request.changes and all(_is_downgrade(c) for c in request.changes) else "install"
     wait = max(1, request.lock_timeout)
-    return f"""{_QUIET}{_LOCKS}
+    return f"""{QUIET}{_LOCKS}{WAIT_FOR_LOCK}
 cd {quote_sh(request.directory)} || exit 1
 pc_here=$PWD
 : >started
@@ -142,7 +121,7 @@ echo 'patchctl: step check'
 pc_rc=0
 if [ -n {quote_sh(words)} ]; then  # else there are only removals
 sha256sum --quiet -c - <<'patchctl-sums' || {{ echo 'patchctl: hash-mismatch'; exit 1; }}
-{sums}patchctl-sums
+{check_sums(chosen)}patchctl-sums
 # rpm itself must vouch for every file: a signature, by a key that this host trusts.
 for pc_file in {words}; do
   pc_said=$(rpm -Kv "$pc_file" 2>&1)

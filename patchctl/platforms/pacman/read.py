@@ -67,17 +67,7 @@ def read_host(snapshot: Snapshot) -> HostFacts:
     reboot, reason = _reboot(snapshot)
     if reason:
         unknown["reboot"] = reason
-    used = linux.read_init_files(snapshot.output("pacman.boot-files") or "")
-    if not used:
-        unknown["reboot_packages"] = snapshot.reason("pacman.boot-files") or "no package owns a file that init runs"
-    updaters = snapshot.output("pacman.updaters")
-    if updaters is None:
-        unknown["other_updaters"] = snapshot.reason("pacman.updaters")
-    return replace(
-        facts, reboot=reboot, reboot_packages=used or None, last_activity=_number(snapshot, "pacman.activity"),
-        other_updaters=None if updaters is None else tuple(one_line(x, 80) for x in updaters.splitlines() if x.strip()),
-        unknown=tuple(unknown.items()),
-    )  # fmt: skip
+    return linux.read_surroundings(replace(facts, reboot=reboot), snapshot, "pacman", unknown)
 
 
 def read_packages(text: str) -> list[Package]:
@@ -108,10 +98,7 @@ def read_audit(text: str, packages: Sequence[Package]) -> tuple[str, ...]:
 
 def _with_updates(facts: HostFacts, snapshot: Snapshot) -> tuple[HostFacts, str]:
     """Return the facts with updates and the age of the databases, and why updates are unknown ("" = known)."""
-    ages = dict(x.partition(" ")[::2] for x in (snapshot.output("pacman.lists") or "").splitlines())
-    checked, now = ages.get("checked", "0"), ages.get("now", "0")
-    if checked.isdigit() and now.isdigit() and int(checked) > 0:
-        facts = replace(facts, metadata_age=max(0.0, float(int(now) - int(checked))))
+    facts = linux.read_lists_age(facts, snapshot.output("pacman.lists"))
     output = snapshot.output("pacman.pending")
     if output is None:
         return facts, snapshot.reason("pacman.pending")
@@ -273,8 +260,3 @@ def _reboot(snapshot: Snapshot) -> tuple[RebootNeed, str]:
         if snapshot.output(probe) is None:
             return RebootNeed(None), f"{probe}: {snapshot.reason(probe)}"
     return RebootNeed(False), ""
-
-
-def _number(snapshot: Snapshot, probe: str) -> float | None:
-    text = (snapshot.output(probe) or "").strip()
-    return float(text) if text.isdigit() else None

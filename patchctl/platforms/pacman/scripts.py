@@ -7,12 +7,8 @@ from collections.abc import Sequence
 from patchctl.model.facts import Artefact
 from patchctl.model.text import quote_sh
 from patchctl.platforms.contract import InstallRequest
+from patchctl.platforms.install_text import QUIET, check_sums, choose_files, fetch_files
 from patchctl.platforms.pacman.probes import DATABASE, LOCK_FUNCTIONS
-
-_QUIET = """
-export LC_ALL=C LANGUAGE=C TERM=dumb PAGER=cat SYSTEMD_PAGER=cat
-umask 022
-"""
 
 _WAIT = LOCK_FUNCTIONS + r"""
 pc_wait_for_lock() {
@@ -38,6 +34,10 @@ done
 ADJUSTMENTS = ("pacman-unlock",)
 """What may be done once before a new attempt, by the names that the failure signatures propose."""
 
+_CACHED = r"""pacman-conf CacheDir | while read -r pc_dir; do
+    if [ -f "$pc_dir/$2" ] && pc_ok "$1" "$pc_dir/$2"; then cp -- "$pc_dir/$2" "$2.part"; break; fi
+  done"""
+
 # The host's own settings, but no repository: nothing but the given files can be taken. A file must carry a signature
 # that the host trusts whenever its repositories demand one.
 _CONFIG = r"""
@@ -60,24 +60,7 @@ def download_script(artefacts: Sequence[Artefact], directory: str) -> str:
 
     Prints `have SHA256` or `miss SHA256 reason` for each; whatever does not have the promised hash is thrown away.
     """
-    wanted = "".join(f"pc_get {a.sha256} {quote_sh(a.filename)} {quote_sh(a.uri)} {int(a.size)}\n" for a in artefacts)
-    return f"""{_QUIET}
-cd {quote_sh(directory)} || exit 1
-pc_ok() {{ [ -f "$2" ] && [ "$(sha256sum <"$2" | cut -d ' ' -f 1)" = "$1" ]; }}
-pc_get() {{
-  if pc_ok "$1" "$2"; then echo "have $1"; return; fi
-  rm -f -- "$2" "$2.part"
-  pacman-conf CacheDir | while read -r pc_dir; do
-    if [ -f "$pc_dir/$2" ] && pc_ok "$1" "$pc_dir/$2"; then cp -- "$pc_dir/$2" "$2.part"; break; fi
-  done
-  [ -f "$2.part" ] || pc_why=$(curl -fsSL --retry 2 --connect-timeout 30 --speed-limit 1 --speed-time 60 \\
-    --max-filesize $(($4 + 1048576)) -o "$2.part" -- "$3" 2>&1 | head -n 1 | cut -c 1-200)
-  if pc_ok "$1" "$2.part" && mv -- "$2.part" "$2"; then echo "have $1"; return; fi
-  rm -f -- "$2.part"
-  echo "miss $1 ${{pc_why:-its mirror gave something else}}"
-}}
-{wanted}exit 0
-"""
+    return fetch_files(artefacts, directory, _CACHED)
 
 
 def _remove(names: Sequence[str]) -> str:
@@ -105,20 +88,13 @@ def install_script(request: InstallRequest) -> str:
     `patchctl: scriptlet-failed PACKAGE`. Exits as pacman did; with 1 too where an install script failed, which pacman
     itself passes over. Raise ValueError for an adjustment that is not known, or a change without its file.
     """
-    files = {(a.package, a.version): a for a in request.artefacts}
-    chosen: list[Artefact] = []
-    for change in request.changes:
-        artefact = files.get((change.package, change.to_version))
-        if artefact is None:
-            raise ValueError(f"no artefact for {change.package} {change.to_version}")
-        chosen.append(artefact)
+    chosen = choose_files(request)
     if unknown := [name for name in request.adjustments if name not in ADJUSTMENTS]:
         raise ValueError(f"unknown adjustment {unknown[0]!r}")
     old = " ".join(quote_sh(c.package) for c in request.changes if c.from_version)
     adjust = ""
     if request.adjustments:
         adjust = "echo 'patchctl: step adjust-pacman-unlock'\n" + _UNLOCK.replace("NAMES", old or "''")
-    sums = "".join(f"{a.sha256}  {a.filename}\n" for a in chosen)
     words = " ".join(quote_sh(f"./{a.filename}") for a in chosen)
     signatures = "".join(
         f"printf %s {quote_sh(a.signature)} | base64 -d >{quote_sh(f'{a.filename}.sig')} || exit 1\n"
@@ -128,7 +104,7 @@ def install_script(request: InstallRequest) -> str:
     as_needed = f"[ \"$pc_rc\" != 0 ] || pacman -D --asdeps --color never -- {new} >/dev/null 2>&1\n" if new else ""
     install = f"pacman --config pacman.conf -U --needed --noconfirm --noprogressbar --color never $pc_more -- {words}"
     install, none = (install, "") if words else ("true", "true || ")  # no files: only removals
-    return f"""{_QUIET}{DATABASE}{_WAIT}
+    return f"""{QUIET}{DATABASE}{_WAIT}
 cd {quote_sh(request.directory)} || exit 1
 : >started
 pc_more=
@@ -136,7 +112,7 @@ pc_more=
 pc_wait_for_lock {max(1, request.lock_timeout)} || exit 1
 echo 'patchctl: step check'
 {none}sha256sum --quiet -c - <<'patchctl-sums' || {{ echo 'patchctl: hash-mismatch'; exit 1; }}
-{sums}patchctl-sums
+{check_sums(chosen)}patchctl-sums
 {signatures}{_CONFIG}echo 'patchctl: step install'
 set -f
 {{ {install} </dev/null

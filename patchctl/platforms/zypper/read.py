@@ -53,17 +53,7 @@ def read_host(snapshot: Snapshot) -> HostFacts:
     reboot, reason = _reboot(facts, snapshot)
     if reason:
         unknown["reboot"] = reason
-    used = linux.read_init_files(snapshot.output("zypper.boot-files") or "")
-    if not used:
-        unknown["reboot_packages"] = snapshot.reason("zypper.boot-files") or "no package owns a file that init runs"
-    updaters = snapshot.output("zypper.updaters")
-    if updaters is None:
-        unknown["other_updaters"] = snapshot.reason("zypper.updaters")
-    return replace(
-        facts, reboot=reboot, reboot_packages=used or None, last_activity=_number(snapshot, "zypper.activity"),
-        other_updaters=None if updaters is None else tuple(one_line(x, 80) for x in updaters.splitlines() if x.strip()),
-        unknown=tuple(unknown.items()),
-    )  # fmt: skip
+    return linux.read_surroundings(replace(facts, reboot=reboot), snapshot, "zypper", unknown)
 
 
 def read_packages(text: str) -> list[Package]:
@@ -100,10 +90,7 @@ def read_twice(packages: Sequence[Package]) -> tuple[str, ...]:
 
 def _with_updates(facts: HostFacts, snapshot: Snapshot) -> tuple[HostFacts, str]:
     """Return the facts with updates and the age of the lists, and why updates are unknown ("" = known)."""
-    ages = dict(x.partition(" ")[::2] for x in (snapshot.output("zypper.lists") or "").splitlines())
-    checked, now = ages.get("checked", "0"), ages.get("now", "0")
-    if checked.isdigit() and now.isdigit() and int(checked) > 0:
-        facts = replace(facts, metadata_age=max(0.0, float(int(now) - int(checked))))
+    facts = linux.read_lists_age(facts, snapshot.output("zypper.lists"))
     output = snapshot.output("zypper.pending")
     if output is None:
         return facts, snapshot.reason("zypper.pending")
@@ -164,8 +151,3 @@ def newest_kernel(running: str, installed: list[str]) -> str:
     flavour = running.rpartition("-")[2]
     same = [name for name in installed if name.rpartition("-")[2] == flavour]
     return max(same, key=rpm.sort_key) if same else ""
-
-
-def _number(snapshot: Snapshot, probe: str) -> float | None:
-    text = (snapshot.output(probe) or "").strip()
-    return float(text) if text.isdigit() else None

@@ -7,23 +7,13 @@ from collections.abc import Sequence
 from patchctl.model.facts import Artefact
 from patchctl.model.text import quote_sh
 from patchctl.platforms.contract import InstallRequest
+from patchctl.platforms.install_text import QUIET, WAIT_FOR_LOCK, check_sums, choose_files, fetch_files
 from patchctl.platforms.zypper.pending import REBOOT_MARK
 from patchctl.platforms.zypper.probes import LOCK_FUNCTIONS
 
-_QUIET = """
-export LC_ALL=C LANGUAGE=C TERM=dumb PAGER=cat SYSTEMD_PAGER=cat
-umask 022
-"""
-_WAIT = LOCK_FUNCTIONS + r"""
-pc_wait_for_lock() {
-  pc_waited=0
-  while pc_held=$(pc_holder); do
-    if [ "$pc_waited" -ge "$1" ]; then echo "patchctl: lock-held $pc_held"; return 1; fi
-    [ "$pc_waited" -gt 0 ] || echo "patchctl: waiting for lock $pc_held"
-    sleep 1; pc_waited=$((pc_waited + 1))
-  done
-}
-"""
+_CACHED = r"""find /var/cache/zypp/packages -type f -name "$2" 2>/dev/null | while IFS= read -r pc_file; do
+    if pc_ok "$1" "$pc_file"; then cp -- "$pc_file" "$2.part"; break; fi
+  done"""
 ADJUSTMENTS = {"rpm-rebuilddb": "rpm --rebuilddb || echo 'patchctl: failed'"}
 """What may be done once before a new attempt, by the names that the failure signatures propose."""
 
@@ -33,26 +23,7 @@ def download_script(artefacts: Sequence[Artefact], directory: str) -> str:
 
     Prints `have SHA256` or `miss SHA256 reason` for each; whatever does not have the promised hash is thrown away.
     """
-    wanted = "".join(
-        f"pc_get {a.sha256} {quote_sh(a.filename)} {quote_sh(a.uri)} {int(a.size)}\n" for a in artefacts
-    )
-    return f"""{_QUIET}
-cd {quote_sh(directory)} || exit 1
-pc_ok() {{ [ -f "$2" ] && [ "$(sha256sum <"$2" | cut -d ' ' -f 1)" = "$1" ]; }}
-pc_get() {{
-  if pc_ok "$1" "$2"; then echo "have $1"; return; fi
-  rm -f -- "$2" "$2.part"
-  find /var/cache/zypp/packages -type f -name "$2" 2>/dev/null | while IFS= read -r pc_file; do
-    if pc_ok "$1" "$pc_file"; then cp -- "$pc_file" "$2.part"; break; fi
-  done
-  [ -f "$2.part" ] || pc_why=$(curl -fsSL --retry 2 --connect-timeout 30 --speed-limit 1 --speed-time 60 \\
-    --max-filesize $(($4 + 1048576)) -o "$2.part" -- "$3" 2>&1 | head -n 1 | cut -c 1-200)
-  if pc_ok "$1" "$2.part" && mv -- "$2.part" "$2"; then echo "have $1"; return; fi
-  rm -f -- "$2.part"
-  echo "miss $1 ${{pc_why:-its repository gave something else}}"
-}}
-{wanted}exit 0
-"""
+    return fetch_files(artefacts, directory, _CACHED)
 
 
 def install_script(request: InstallRequest) -> str:
@@ -64,20 +35,11 @@ def install_script(request: InstallRequest) -> str:
     is suggested), with 107 where a package's script failed, else as zypper did. Raise ValueError for an adjustment
     that is not known, or a change without its file.
     """
-    files = {(a.package, a.version, a.arch): a for a in request.artefacts}
-    loose = {(a.package, a.version): a for a in request.artefacts}
-    chosen: list[Artefact] = []
-    for change in request.changes:
-        key = change.package, change.to_version
-        artefact = files.get((*key, change.arch)) or loose.get(key)
-        if artefact is None:
-            raise ValueError(f"no artefact for {change.package} {change.to_version}")
-        chosen.append(artefact)
+    chosen = choose_files(request)
     for name in request.adjustments:
         if name not in ADJUSTMENTS:
             raise ValueError(f"unknown adjustment {name!r}")
     adjust = "".join(f"echo 'patchctl: step adjust-{name}'\n{ADJUSTMENTS[name]}\n" for name in request.adjustments)
-    sums = "".join(f"{a.sha256}  {a.filename}\n" for a in chosen)
     words = " ".join(quote_sh(f"./{a.filename}") for a in chosen)
     none = "" if chosen else "true || "  # no files: only removals
     # "$@": what is to go, of that which is there; zypper reads !NAME so.
@@ -89,7 +51,7 @@ def install_script(request: InstallRequest) -> str:
     # The patch asks for the reboot, of which the package alone knows nothing: say so as zypper patch would.
     reboot = "[ \"$pc_rc\" != 0 ] || : >/run/reboot-needed\n" if any(
         REBOOT_MARK in change.origin for change in request.changes) else ""
-    return f"""{_QUIET}{_WAIT}
+    return f"""{QUIET}{LOCK_FUNCTIONS}{WAIT_FOR_LOCK}
 cd {quote_sh(request.directory)} || exit 1
 : >started
 {adjust}echo 'patchctl: step lock'
@@ -98,7 +60,7 @@ echo 'patchctl: step check'
 if command -v transactional-update >/dev/null && awk '$2 == "/" {{ o = $4 }} END {{ exit o !~ /(^|,)ro(,|$)/ }}' \\
   /proc/mounts; then echo 'patchctl: transactional'; exit 1; fi
 {none}sha256sum --quiet -c - <<'patchctl-sums' || {{ echo 'patchctl: hash-mismatch'; exit 1; }}
-{sums}patchctl-sums
+{check_sums(chosen)}patchctl-sums
 {gone}
 # Without any repository, zypper can take nothing but the files given; it verifies the signature of each by itself.
 rm -rf alone; mkdir -p alone/repos alone/cache
