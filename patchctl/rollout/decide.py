@@ -14,9 +14,10 @@ from collections.abc import Iterator, Sequence
 from patchctl.model.plan import HostPlan
 from patchctl.model.rollout import BLOCKED, SUCCEEDED
 from patchctl.rollout.actions import Action, Draft, Finish, Record, RunJob, Surroundings, WakeAt
+from patchctl.rollout.endings import Case, settle
 from patchctl.rollout.gates import Gate, check_max_down, check_ring, check_window, find_down, find_halt
 from patchctl.rollout.state import ABORTED, COMPLETED, PLANNED, RUNNING, HostProgress, RolloutState
-from patchctl.rollout.steps import Case, begin, next_step, settle
+from patchctl.rollout.steps import begin, next_step
 
 _LOOK_ELSEWHERE = 60.0
 """Seconds between looks whether another rollout has freed a member of a group with max_down."""

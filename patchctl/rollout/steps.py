@@ -10,34 +10,38 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
 from typing import Any
 
-from patchctl.model.plan import HostPlan
 from patchctl.model.rollout import (
     FAILED,
     FROZEN,
     IN_DOUBT,
-    INTERRUPTED,
-    LATE,
     REBOOT_PENDING,
-    ROLLED_BACK,
     SKIPPED,
-    SUCCEEDED,
     UNREACHABLE,
     Diagnosis,
     HostJob,
-    Signature,
 )
 from patchctl.model.text import one_line
 from patchctl.model.units import format_duration
 from patchctl.rollout.actions import Action, Draft, Record, RunJob, WakeAt
-from patchctl.rollout.diagnose import INTERRUPTED_SIGNATURE, diagnose, diagnose_interruption, diagnose_verification
+from patchctl.rollout.diagnose import diagnose, diagnose_interruption, diagnose_verification
+from patchctl.rollout.endings import (
+    Case,
+    conclude,
+    end,
+    fail,
+    fail_with,
+    find_retry,
+    good_end,
+    pass_deadline,
+    settle,
+    succeed,
+)
 from patchctl.rollout.hostfold import NO_PROGRESS
 from patchctl.rollout.journal import intent_draft
-from patchctl.rollout.remedies import Retry, adjustments_for, choose_retry
+from patchctl.rollout.remedies import adjustments_for
 from patchctl.rollout.state import ABORTED, HostProgress, LastJob, RolloutState
-from patchctl.rollout.undo import end_undo, why_no_undo
 
 REBOOT_CAP = 5
 """Reboots of one host in one rollout, whatever asks for them."""
@@ -62,26 +66,6 @@ _CLEANUP_DELAYS = (5.0, 20.0)
 _ACCESS_REFUSED = ("auth-failed", "privilege-failed", "host-key")
 
 
-@dataclass(frozen=True, slots=True)
-class Case:
-    """One host at one moment, with all that its next step depends on."""
-
-    state: RolloutState
-    plan: HostPlan
-    host: HostProgress
-    last: LastJob
-    now: float
-    may_start: bool
-    """Whether an install may be started now: rollout running, window open."""
-    hold_reason: str
-    """Why not."""
-    signatures: Sequence[Signature] = ()
-
-    @property
-    def deadline(self) -> float:
-        return (self.host.attempt_at or self.now) + self.state.plan.limits.host_time
-
-
 def attempt_name(rollout: str, host: str, number: int) -> str:
     """Return the attempt's name on the host: ROLLOUT.HASH.N, safe as a file and unit name."""
     return f"{rollout}.{hashlib.sha256(host.encode()).hexdigest()[:8]}.{number}"
@@ -100,9 +84,9 @@ def next_step(case: Case) -> Action:
     # A deadline has passed only when a look after it still showed no end: a controller that was away asks first.
     no_end = case.last.result in NO_PROGRESS or case.last.kind in ("preflight", "stage")
     if no_end and case.last.at >= case.deadline and not host.overdue:
-        return _pass_deadline(case)
+        return pass_deadline(case)
     if no_end and host.overdue and case.last.at >= case.deadline + case.state.plan.limits.host_time:
-        return _settle(host, IN_DOUBT, host.message, "errors", diagnosis=host.diagnosis)
+        return settle(host, IN_DOUBT, host.message, "errors", diagnosis=host.diagnosis)
     if case.last.kind in ("preflight", "stage") and case.now > case.last.at + READY_TIME:
         return _postpone(case, "it was made ready too long ago: checked again first")
     return _AFTER[case.last.kind](case)
@@ -115,19 +99,19 @@ def _after_preflight(case: Case) -> Action:
     if result == "done":
         if case.host.previous or not case.plan.changes_something:
             return _run(case.state, case.host, "verify")
-        return _settle(case.host, _good_end(case), "nothing left to change")
+        return settle(case.host, good_end(case), "nothing left to change")
     if result == "changed":
         lines = [one_line(str(line)) for line in case.last.data.get("changed") or ()]
-        return _end(case, SKIPPED, f"changed since the plan: {'; '.join(lines)[:500]}", "changed")
+        return end(case, SKIPPED, f"changed since the plan: {'; '.join(lines)[:500]}", "changed")
     if result == "veto":
-        return _end(case, FROZEN, _said(case, "the host's owner holds it (/etc/patchctl/hold)"))
-    return _not_reached(case) if _is_access(case.last) else _fail(case, cleanup=False)
+        return end(case, FROZEN, _said(case, "the host's owner holds it (/etc/patchctl/hold)"))
+    return _not_reached(case) if _is_access(case.last) else fail(case, cleanup=False)
 
 
 def _after_stage(case: Case) -> Action:
     if case.last.result == "ok":
         return _run(case.state, case.host, "start") if case.may_start else _postpone(case)
-    return _not_reached(case) if _is_access(case.last) else _fail(case)
+    return _not_reached(case) if _is_access(case.last) else fail(case)
 
 
 def _after_start(case: Case) -> Action:
@@ -136,12 +120,12 @@ def _after_start(case: Case) -> Action:
         delay = 0.0 if result == "adopted" or not last.id else _POLL_DELAYS[0]
         return _look(case, "poll", last.at + delay)
     if result == "veto":
-        return _conclude(case, FROZEN, _said(case, "the host's owner holds it (/etc/patchctl/hold)"))
+        return conclude(case, FROZEN, _said(case, "the host's owner holds it (/etc/patchctl/hold)"))
     if result == "fenced":
         holder = one_line(str(last.data.get("holder") or "another controller"))
         found = Diagnosis("policy", "fenced", holder, f"the host belongs to {holder}")
-        return _conclude(case, FAILED, found.message, "errors", diagnosis=found)
-    return _fail(case)
+        return conclude(case, FAILED, found.message, "errors", diagnosis=found)
+    return fail(case)
 
 
 def _after_poll(case: Case) -> Action:
@@ -152,7 +136,7 @@ def _after_poll(case: Case) -> Action:
     if result == "absent" and not host.confirmed:  # the start never got there: the same attempt may still be started
         return _run(case.state, host, "start") if case.may_start else _postpone(case)
     if result in ("absent", "interrupted"):
-        return _fail_with(case, diagnose_interruption(last.data, case.signatures))
+        return fail_with(case, diagnose_interruption(last.data, case.signatures))
     if host.failed_rc is not None:
         return _after_failed_install(case)
     if case.plan.reboot == "always" and not host.rebooted:
@@ -167,11 +151,11 @@ def _after_reboot(case: Case) -> Action:
     if last.result != "failed":
         return _look(case, "boot", last.at + (_BOOT_DELAYS[0] if last.id else 0.0))
     if last.error is not None and "veto" in last.error.code:
-        return _conclude(case, REBOOT_PENDING, f"reboot refused: {_said(case, 'vetoed')}")
+        return conclude(case, REBOOT_PENDING, f"reboot refused: {_said(case, 'vetoed')}")
     if host.tries < REACH_TRIES:
         return _look(case, "reboot", last.at + _REQUEST_AGAIN)
     message = f"the host refuses to reboot: {_said(case, 'no reason given')}"
-    return _fail_with(case, Diagnosis("reboot", "reboot-refused", _said(case, ""), message))
+    return fail_with(case, Diagnosis("reboot", "reboot-refused", _said(case, ""), message))
 
 
 def _after_boot(case: Case) -> Action:
@@ -183,7 +167,7 @@ def _after_boot(case: Case) -> Action:
         what = "answers with its old boot id" if last.result == "waiting" else "does not answer"
         message = f"{what} {format_duration(last.at - asked)} after the reboot was asked for"
         evidence = one_line(last.error.message) if last.error else f"boot id {host.reboot_from}"
-        return _fail_with(case, Diagnosis("reboot", "reboot-not-proven", evidence, message))
+        return fail_with(case, Diagnosis("reboot", "reboot-not-proven", evidence, message))
     if last.result == "waiting" and not host.reboot_sure and last.at >= asked:
         # Nobody saw the request arrive. Asking again is safe: it is bound to the old boot id.
         again = last.at + (_REQUEST_AGAIN if host.tries > 1 else 0.0)
@@ -196,7 +180,7 @@ def _after_verify(case: Case) -> Action:
     if host.failed_rc is not None and not _is_in_place(last):
         if last.result == "unreachable" and host.tries < INSPECT_TRIES:
             return _look(case, "verify", last.at + _pick(_VERIFY_DELAYS, host.tries))
-        return _fail_with(case, _diagnose_install(case))
+        return fail_with(case, _diagnose_install(case))
     if last.result == "unreachable":
         delay = _OVERDUE_DELAY if host.overdue else _pick(_VERIFY_DELAYS, host.tries)
         return _look(case, "verify", last.at + delay)
@@ -206,20 +190,20 @@ def _after_verify(case: Case) -> Action:
     if wanted and not host.rebooted and in_place and last.error is None and host.reboots < REBOOT_CAP:
         return _reboot(case)
     if last.result == "ok":
-        return _succeed(case, required)
+        return succeed(case, required)
     if last.error is not None:  # it could not be judged: that may pass
-        return _look(case, "verify", last.at + _REQUEST_AGAIN) if host.tries < REACH_TRIES else _fail(case)
+        return _look(case, "verify", last.at + _REQUEST_AGAIN) if host.tries < REACH_TRIES else fail(case)
     unhealthy_only = in_place and last.data.get("health_regressed")
     if unhealthy_only and host.tries < HEALTH_TRIES:
         return _look(case, "verify", last.at + _pick(_HEALTH_DELAYS, host.tries))
-    return _fail_with(case, diagnose_verification(last.data))
+    return fail_with(case, diagnose_verification(last.data))
 
 
 def _after_failed_install(case: Case) -> Action:
     """The package manager said no: try again if that may help; else look once at what is true on the host."""
     found = _diagnose_install(case)
-    if not case.host.overdue and _find_retry(case, found) is not None:
-        return _fail_with(case, found)
+    if not case.host.overdue and find_retry(case, found) is not None:
+        return fail_with(case, found)
     return _run(case.state, case.host, "verify")
 
 
@@ -265,46 +249,12 @@ def _close(case: Case) -> Action:
     if conclusion.retry or conclusion.undo:
         kind = "host-retried" if conclusion.retry else "host-rolling-back"
         return Record((Draft(kind, host.host, {"attempt": host.attempt}, message),))
-    return _settle(host, conclusion.state, message, conclusion.counts, diagnosis=host.diagnosis)
-
-
-def _pass_deadline(case: Case) -> Action:
-    """host_time is over: what may be at work is in doubt and followed on; what was not begun ends here."""
-    host = case.host
-    span = format_duration(case.state.plan.limits.host_time)
-    touched = host.open_attempt or case.last.kind in ("poll", "reboot", "boot", "verify")
-    if touched:
-        step = one_line(str(case.last.data.get("step") or case.last.kind))
-        return Record((Draft("host-overdue", host.host, {}, f"not finished after {span}, last known at {step}"),))
-    if case.last.error is not None:
-        found = diagnose(case.last.kind, case.last.error, case.last.data, case.signatures)
-    else:
-        found = Diagnosis("unknown", "host-time", f"last job {case.last.kind}", f"not started within {span}")
-    return _conclude(case, FAILED, found.message, "errors", diagnosis=found, cleanup=host.staged)
-
-
-def _succeed(case: Case, required: object) -> Action:
-    host = case.host
-    if required is True:
-        reasons = ", ".join(one_line(str(reason)) for reason in case.last.data.get("reboot_reasons") or ())
-        still = "still required after a reboot" if host.rebooted else "reboot required"
-        if host.failed_rc is not None:
-            still = f"{_doer(case)} ended with rc {host.failed_rc}, but everything planned is in place; {still}"
-        return _conclude(case, REBOOT_PENDING, f"{still}: {reasons}" if reasons else still)
-    notes = []
-    if host.failed_rc is not None:
-        notes.append(f"{_doer(case)} ended with rc {host.failed_rc}, but everything planned is in place")
-    if host.overdue:
-        notes.append(f"verified {format_duration(case.now - case.deadline)} after its deadline")
-    if required is not False:
-        notes.append("whether a reboot is required is unknown")
-    notes += [one_line(str(note)) for note in case.last.data.get("notes") or ()]
-    return _conclude(case, LATE if host.overdue else _good_end(case), "; ".join(notes))
+    return settle(host, conclusion.state, message, conclusion.counts, diagnosis=host.diagnosis)
 
 
 def _reboot(case: Case) -> Action:
     if not case.host.boot_id:
-        return _conclude(case, REBOOT_PENDING, "boot id unknown, so a reboot could not be proven: not rebooted")
+        return conclude(case, REBOOT_PENDING, "boot id unknown, so a reboot could not be proven: not rebooted")
     return _run(case.state, case.host, "reboot")
 
 
@@ -319,8 +269,8 @@ def _not_reached(case: Case) -> Action:
         found = Diagnosis("access", found.signature, found.evidence, found.message)
     message = found.message or "not reached"
     if not refused and case.plan.away_until is not None and case.now < case.plan.away_until:
-        return _conclude(case, SKIPPED, f"away, as it may be ({message})", cleanup=False)
-    return _conclude(case, UNREACHABLE, message, "unreachable", diagnosis=found, cleanup=False)
+        return conclude(case, SKIPPED, f"away, as it may be ({message})", cleanup=False)
+    return conclude(case, UNREACHABLE, message, "unreachable", diagnosis=found, cleanup=False)
 
 
 def _is_access(last: LastJob) -> bool:
@@ -328,80 +278,12 @@ def _is_access(last: LastJob) -> bool:
     return last.result == "unreachable" or (last.error is not None and last.error.status in access)
 
 
-def _fail(case: Case, cleanup: bool = True) -> Action:
-    found = diagnose(case.last.kind, case.last.error, case.last.data, case.signatures)
-    return _fail_with(case, found, cleanup)
-
-
-def _fail_with(case: Case, found: Diagnosis, cleanup: bool = True) -> Action:
-    """Conclude a failure: another attempt if there is a reason to expect another end, else the end state."""
-    host, limits = case.host, case.state.plan.limits
-    retry = _find_retry(case, found)
-    if retry is not None and not host.overdue:
-        what = f"again with {retry.added}" if retry.added else "again unchanged"
-        return _conclude(
-            case, "", f"{found.message}; {what}, retry {host.retries + 1} of {limits.retries}",
-            diagnosis=found, cleanup=cleanup, retry=True, not_before=case.now + retry.delay,
-            adjustments=list(retry.adjustments),
-        )
-    tried = f"; {host.retries} retr{'y' if host.retries == 1 else 'ies'}" if host.retries else ""
-    if case.state.plan.on_failure == "rollback" and not host.undoing and case.plan.changes and host.touched:
-        obstacle = why_no_undo(case.plan, host, found, aborted=case.state.status == ABORTED)
-        if not obstacle:
-            message = f"{found.message}{tried}; rolling back to the earlier versions"
-            return _conclude(case, FAILED, message, "errors", diagnosis=found, cleanup=cleanup, undo=True)
-        tried += f"; {obstacle}"
-    state = INTERRUPTED if found.signature == INTERRUPTED_SIGNATURE else FAILED
-    return _conclude(case, state, found.message + tried, "errors", diagnosis=found, cleanup=cleanup)
-
-
-def _good_end(case: Case) -> str:
-    return ROLLED_BACK if case.state.plan.undoes else SUCCEEDED
-
-
-def _find_retry(case: Case, found: Diagnosis) -> Retry | None:
-    host, limit = case.host, case.state.plan.limits.retries
-    return choose_retry(found, host.failures, host.adjustments, host.retries, limit)
-
-
-def _conclude(
-    case: Case, state: str, message: str, counts: str = "", *, diagnosis: Diagnosis | None = None,
-    cleanup: bool = True, **more: Any,
-) -> Action:
-    if case.host.undoing and not more.get("retry"):
-        state, message = end_undo(case.host, state, message, diagnosis)
-        counts = "errors"
-    data: dict[str, Any] = {"state": state, "counts": counts, "cleanup": cleanup, **more}
-    if diagnosis is not None:
-        data["diagnosis"] = asdict(diagnosis)
-    return Record((Draft("host-concluded", case.host.host, data, message),))
-
-
-def _end(case: Case, state: str, message: str, counts: str = "") -> Action:
-    """End a host on which this attempt has left nothing."""
-    if case.host.undoing:
-        return _conclude(case, state, message, counts, cleanup=False)
-    return _settle(case.host, state, message, counts)
-
-
-def _settle(
-    host: HostProgress, state: str, message: str, counts: str = "", diagnosis: Diagnosis | None = None
-) -> Record:
-    data: dict[str, Any] = {"state": state, "counts": counts, "changed": bool(host.changes or host.reboots)}
-    if diagnosis is not None:
-        data["diagnosis"] = asdict(diagnosis)
-    return Record((Draft("host-settled", host.host, data, message),))
-
-
-settle = _settle
-
-
 def _postpone(case: Case, reason: str = "") -> Action:
     """Put a host back that was made ready but may not be started now."""
     if case.state.status == ABORTED:
         what = "fixes" if case.plan.fixes else "install"
         message = f"the rollout was aborted before its {what} began"
-        return _conclude(case, SKIPPED, message, cleanup=case.host.staged)
+        return conclude(case, SKIPPED, message, cleanup=case.host.staged)
     return Record((Draft("host-postponed", case.host.host, {}, reason or case.hold_reason),))
 
 
@@ -425,10 +307,6 @@ def _run(state: RolloutState, host: HostProgress, kind: str) -> RunJob:
         previous=host.previous, undo=host.undoing, data=data,
     )
     return RunJob(job, intent_draft(job, number))
-
-
-def _doer(case: Case) -> str:
-    return "the fixes" if case.plan.fixes else "the package manager"
 
 
 def _pick(delays: Sequence[float], tries: int) -> float:
