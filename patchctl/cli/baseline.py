@@ -34,7 +34,7 @@ def _load(reference: str, tailoring: Path | None = None) -> Baseline:
 @command.command("list")
 @output_option()
 def list_(output: str) -> None:
-    """List the baselines of this project."""
+    """List the baselines of this project, and those that come with patchctl."""
     from patchctl.usecases.baselines import list_contents
 
     rows = []

@@ -1,4 +1,6 @@
-"""Finds and compiles baselines: a name under baselines/, a file, or FILE#PROFILE, with tailoring and parameters.
+"""Finds and compiles baselines: a name, a file, or FILE#PROFILE, with tailoring and parameters.
+
+A name is looked for in the project's baselines/ first, then among those that come with patchctl.
 
 A baseline that was read, checked and compiled once lies in the cache under the hash of the file's bytes: the next run
 needs neither the YAML reader nor the kinds of content, which would be most of what a nightly run costs here.
@@ -11,6 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import patchctl
 from patchctl.assess.content.registry import kind_of
 from patchctl.assess.contract import Baseline, Kind, Request
 from patchctl.model.errors import PatchctlError, UsageError
@@ -95,19 +98,28 @@ def load_baselines(
 
 
 def list_contents(folder: Path) -> Iterator[Content]:
-    """Give every file of the baselines folder that a kind of baseline reads."""
+    """Give every file of the baselines folder that a kind of baseline reads, then those that come with patchctl."""
     from patchctl.usecases.content import read_content
 
-    if not folder.is_dir():
-        return
-    for path in sorted(folder.iterdir()):
-        if path.suffix in SUFFIXES and path.is_file() and not path.name.startswith("."):
+    seen: set[str] = set()
+    for place in (folder, shipped_folder()):
+        for path in sorted(place.iterdir()) if place.is_dir() else ():
+            if path.suffix not in SUFFIXES or not path.is_file() or path.name.startswith(".") or path.stem in seen:
+                continue
+            seen.add(path.stem)
             try:
                 data = read_content(path)
                 kind = kind_of(str(path), data)
             except PatchctlError:
                 continue
             yield Content(path.name.removesuffix(path.suffix), path, data, kind)
+
+
+def shipped_folder() -> Path:
+    """Return where the baselines are that come with patchctl: inside the installed package, else in its checkout."""
+    package = Path(patchctl.__file__).resolve().parent
+    inside = package / "shipped" / "baselines"  # put there by pyproject.toml, when the wheel is built
+    return inside if inside.is_dir() else package.parent / "baselines"
 
 
 def _read(path: Path) -> bytes:
@@ -140,13 +152,15 @@ def _path_of(text: str, folder: Path) -> Path | None:
     path = Path(text).expanduser()
     candidates = [path]
     if "/" not in text:
-        candidates += [folder / text, *(folder / f"{text}{suffix}" for suffix in SUFFIXES)]
+        for place in (folder, shipped_folder()):
+            candidates += [place / text, *(place / f"{text}{suffix}" for suffix in SUFFIXES)]
     return next((candidate for candidate in candidates if candidate.is_file()), None)
 
 
 def _not_found(reference: str, folder: Path) -> UsageError:
     file = reference.partition("#")[0]
-    known = sorted(p.stem for p in folder.glob("*") if p.suffix in SUFFIXES) if folder.is_dir() else []
+    places = [place for place in (folder, shipped_folder()) if place.is_dir()]
+    known = sorted({p.stem for place in places for p in place.glob("*") if p.suffix in SUFFIXES})
     near = difflib.get_close_matches(Path(file).stem, known, n=1)
     hint = f"did you mean {near[0]}?" if near else (
         f"baselines there: {', '.join(known)}" if known else f"there is none in {folder}; name a file"

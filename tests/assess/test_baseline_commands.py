@@ -12,7 +12,13 @@ def test_list_show_and_explain(project):
     project.baseline("small", GOOD, BAD)
     shutil.copy(SHIPPED / "ssh-server.yaml", project.folder / "baselines")
     listed = project.json("baseline", "list")["baselines"]
-    assert {b["baseline"]: b["rules"] for b in listed} == {"small": 2, "ssh-server": 3}
+    rules = {b["baseline"]: b["rules"] for b in listed}
+    assert list(rules)[:2] == ["small", "ssh-server"], "the project's own come first"
+    assert (rules["small"], rules["ssh-server"]) == (2, 3)
+    assert set(rules) == {"small", *(path.stem for path in SHIPPED.glob("*.yaml"))}
+    files = {b["baseline"]: Path(b["file"]) for b in listed}
+    assert files["ssh-server"].parent == project.folder / "baselines", "one's own takes the place of what is shipped"
+    assert files["debian-12"].parent == SHIPPED
     shown = project.json("baseline", "show", "small")
     assert [r["id"] for r in shown["rules"]] == ["good", "bad"]
     assert project.run("baseline", "explain", "bad", "--baseline", "small") == 0

@@ -60,7 +60,7 @@ def test_what_if_with_hosts_never_seen_and_waivers(project):
 def test_baseline_and_snapshot_commands(project):
     project.baseline("small", GOOD, {**BAD, "fix": "true", "files": ["/etc/x"], "groups": ["a"]})
     shutil.copy(SHIPPED / "ssh-server.yaml", project.folder / "baselines")
-    assert len(fits(project.json("baseline", "list"))["baselines"]) == 2
+    assert len(fits(project.json("baseline", "list"))["baselines"]) == 1 + len(list(SHIPPED.glob("*.yaml")))
     fits(project.json("baseline", "profiles", "ssh-server"))
     for name in ("small", "ssh-server"):
         assert fits(project.json("baseline", "show", name))["rules"]

@@ -1,5 +1,6 @@
 """The wheel holds everything that the command needs: templates, starter files, entry point."""
 
+import json
 import os
 import subprocess
 import sys
@@ -49,3 +50,21 @@ def test_it_runs_from_the_wheel_alone(installed, tmp_path):
     assert made.returncode == 0, made.stderr
     checked = run("validate", "-i", "fleet/inventories", "fleet/policies", "fleet/inventories")
     assert checked.returncode == 0, checked.stdout + checked.stderr
+
+
+def test_the_baselines_come_with_it_and_are_found_by_name(installed, tmp_path):
+    env = {**os.environ, "PYTHONPATH": str(installed[1]), "HOME": str(tmp_path)}
+
+    def run(*args):
+        return subprocess.run([installed[1] / "bin" / "patchctl", *args], cwd=tmp_path, env=env, capture_output=True,
+                              text=True, timeout=120)
+
+    listed = run("baseline", "list", "-o", "csv")
+    assert {"debian-12", "windows-server", "ssh-server"} <= {line.split(",")[0] for line in listed.stdout.splitlines()}
+    shown = run("baseline", "show", "debian-12", "-o", "json")
+    assert shown.returncode == 0, shown.stderr
+    assert json.loads(shown.stdout)["source"].startswith(str(installed[1])) or str(ROOT) not in shown.stdout
+    cases = run("baseline", "test", "ssh-server")
+    assert cases.returncode == 0, cases.stdout + cases.stderr
+    wrong = run("assess", "--baseline", "debian12")
+    assert (wrong.returncode, "did you mean debian-12?" in wrong.stderr) == (2, True)
