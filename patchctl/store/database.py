@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import hashlib
 import time
 import uuid
@@ -14,7 +15,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from patchctl.model.codec import from_json, to_json
-from patchctl.model.errors import StoreError
+from patchctl.model.errors import StoreError, UsageError
 from patchctl.model.evidence import Snapshot
 from patchctl.model.facts import Update
 from patchctl.model.failpoints import hit
@@ -262,12 +263,14 @@ class Store:
         hit("plan.save.after")
 
     def load_plan(self, rollout: str) -> Plan:
-        """Return a saved plan. Raise StoreError when there is none."""
+        """Return a saved plan. Raise UsageError when there is none of that name."""
         with self._database.read() as connection:
             query = sa.select(schema.plans.c.document).where(schema.plans.c.rollout == rollout)
             document = connection.execute(query).scalar()
         if document is None:
-            raise StoreError("no-rollout", f"there is no rollout {rollout!r}", "list them: patchctl status")
+            near = difflib.get_close_matches(rollout, [row.rollout for row in self.rollouts()], n=1)
+            hint = f"did you mean {near[0]}?" if near else "list them: patchctl status"
+            raise UsageError("no-rollout", f"there is no rollout {rollout!r}", hint)
         return from_json(Plan, zlib.decompress(document))
 
     def latest_rollout(self) -> str | None:

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from patchctl.model.errors import HostFailure, StoreError
+from patchctl.model.errors import HostFailure, StoreError, UsageError
 from patchctl.model.evidence import Evidence, Snapshot
 from patchctl.model.facts import Artefact, Update
 from patchctl.model.plan import Change, HostPlan, Plan, PlannedRing
@@ -104,8 +104,9 @@ def test_a_plan_comes_back_equal_and_cannot_be_replaced(store):
     with pytest.raises(StoreError, match="another plan"):
         store.save_plan(replace(plan, concurrency=9))
     assert [e.event.kind for e in store.records()] == ["plan-saved"]
-    with pytest.raises(StoreError, match="no rollout"):
-        store.load_plan("nothing")
+    with pytest.raises(UsageError, match="no rollout") as raised:
+        store.load_plan(plan.rollout + "x")
+    assert (raised.value.exit_code, raised.value.hint) == (2, f"did you mean {plan.rollout}?")
 
 
 def test_rollouts_are_listed_newest_first_with_their_last_event(store):
