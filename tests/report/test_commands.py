@@ -100,7 +100,7 @@ def test_report_takes_the_latest_rollout_and_some_formats(project):
     assert "2026-12-monthly" in done.stdout
     assert names_in(project / "elsewhere" / "2026-12-monthly") == ["changes.csv"]
     assert "no report format 'pdf'" in patchctl(project, "report", "--format", "pdf", code=2).stderr
-    assert "no rollout 'x'" in patchctl(project, "report", "x", code=1).stderr
+    assert "no rollout 'x'" in patchctl(project, "report", "x", code=2).stderr
 
 
 def test_a_report_that_cannot_be_written_says_so_and_records_nothing(project):
