@@ -11,7 +11,7 @@ from patchctl.connect.contract import SecretResolver, Session, Transport
 from patchctl.connect.endpoint import Endpoint
 from patchctl.connect.known_hosts import KnownHosts, load_known_hosts
 from patchctl.connect.registry import transport_factory
-from patchctl.connect.resolve import Resolver
+from patchctl.connect.resolve import Resolver, refuse_unresolved
 from patchctl.model.hosts import Host, Inventory
 
 
@@ -42,6 +42,7 @@ class Connections:
 
     def open(self, host: Host) -> Session:
         """Return a session that is logged in. Raise HostError, or CredentialsError when a secret cannot be had."""
+        refuse_unresolved(host)
         return self.transport(host.connection.transport).open(host)
 
     def endpoint(self, host: Host) -> Endpoint:

@@ -34,6 +34,7 @@ class Resolver:
         return self._endpoint(host, ())
 
     def _endpoint(self, host: Host, through: tuple[str, ...]) -> Endpoint:
+        refuse_unresolved(host)
         connection = host.connection
         written = connection.address or host.name
         found = self._settings.lookup(written, connection.user, connection.options)
@@ -119,6 +120,13 @@ class Resolver:
             port=int(parts["port"]) if parts["port"] else base.connection.port,
         )
         return self._endpoint(replace(base, connection=connection), through)
+
+
+def refuse_unresolved(host: Host) -> None:
+    """Raise UsageError for a host of which it is not known where it is: the next best might be another machine."""
+    if host.unresolved:
+        raise UsageError("setting-unresolved", f"{host.name}: not visited: {host.unresolved}",
+                         "correct it in the inventory, or set it there in patchctl's own form")
 
 
 def _needs_agent(key: Path) -> bool:

@@ -108,7 +108,7 @@ def resolve_setting(key: str, setting: Setting, scope: Scope) -> dict[str, Any]:
     if key in SECRETS:
         return {key: _secret(value, origin)}
     if isinstance(value, (Vaulted, SecretRef)):
-        raise SettingError(f"{raw.variable}: a vaulted value can only be a password or passphrase")
+        raise SettingError("a vaulted value can only be a password or passphrase")
     return _plain_setting(key, raw.variable, value)
 
 
@@ -120,13 +120,13 @@ def _plain_setting(key: str, variable: str, value: Any) -> dict[str, Any]:
         return _winrm_setting(key, variable, value)
     if key in ("port", "winrm.port"):
         if not text.isdecimal() or not 0 < int(text) < 65536:
-            raise SettingError(f"{variable}: {text!r} is not a port")
+            raise SettingError(f"{text!r} is not a port")
         return {key: int(text)}
     if key == "timeouts.connect":
         try:
             return {key: float(text) if text.replace(".", "", 1).isdecimal() else parse_duration(text)}
         except ValueError as error:
-            raise SettingError(f"{variable}: {error}") from error
+            raise SettingError(str(error)) from error
     if key == "become":
         return {} if _is_true(value) else {"become.method": "none"}
     if key == "connection":

@@ -8,6 +8,7 @@ import shlex
 from typing import Any
 
 from patchctl.documents.draft import Draft, Place, Setting, put_setting
+from patchctl.documents.names import NAME_HINT, first_bad_name
 from patchctl.documents.ranges import expand_range, has_range
 from patchctl.documents.source import Findings, Source
 
@@ -123,6 +124,10 @@ class IniReader:
             names, port = split_host(words[0])
         except ValueError as error:
             self.problem(number, column, "invalid-range", str(error))
+            return
+        bad = first_bad_name(names)
+        if bad is not None:
+            self.problem(number, column, "invalid-name", f"not a host name: {bad!r}", NAME_HINT)
             return
         pairs: list[tuple[str, Any]] = [("ansible_port", port)] if port is not None else []
         for word in words[1:]:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 import os
 import subprocess
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
 
 from patchctl.documents.ansible_ini import set_group_variable
 from patchctl.documents.draft import Draft, Place, Setting, put_setting
 from patchctl.documents.loader import MAX_BYTES
+from patchctl.documents.names import NAME_HINT, first_bad_name
 from patchctl.documents.source import Findings, Source
 from patchctl.model.text import decode, one_line
 
@@ -83,10 +85,10 @@ def read_script_output(text: bytes, source: Source, draft: Draft, rank: int, fin
             continue
         if name not in ("all", "ungrouped"):
             draft.group(name)
-        for host in group.get("hosts") or []:
-            draft.host(str(host))
+        for host in _good_names(group.get("hosts") or [], source, findings):
+            draft.host(host)
             if name not in ("all", "ungrouped"):
-                draft.group(name).hosts[str(host)] = None
+                draft.group(name).hosts[host] = None
         for child in group.get("children") or []:
             if name not in ("all", "ungrouped") and child not in ("all", "ungrouped"):
                 draft.group(str(child))
@@ -95,9 +97,18 @@ def read_script_output(text: bytes, source: Source, draft: Draft, rank: int, fin
             set_group_variable(draft, name, str(key), Setting(value, place, rank, override=True), findings)
     if not isinstance(meta, dict) or not isinstance(meta.get("hostvars"), dict):
         return list(draft.hosts)
-    for host, variables in meta["hostvars"].items():
-        set_host_variables(draft, str(host), variables, place, rank, findings)
+    for host in _good_names(meta["hostvars"], source, findings):
+        set_host_variables(draft, host, meta["hostvars"][host], place, rank, findings)
     return []
+
+
+def _good_names(names: Iterable[object], source: Source, findings: Findings) -> list[str]:
+    """Return the names that hosts may have; the others become Problems."""
+    texts = [str(name) for name in names]
+    for name in texts:
+        if first_bad_name([name]) is not None:
+            findings.add(source.problem(0, 0, "invalid-name", f"not a host name: {name!r}", NAME_HINT))
+    return [name for name in texts if first_bad_name([name]) is None]
 
 
 def set_host_variables(

@@ -9,6 +9,7 @@ from patchctl.documents.ansible_ini import set_group_variable, split_host
 from patchctl.documents.draft import Draft, Place, Setting, put_setting
 from patchctl.documents.fields import kind_of
 from patchctl.documents.loader import Document, Section
+from patchctl.documents.names import NAME_HINT, first_bad_name
 from patchctl.documents.scalars import yaml11_data
 from patchctl.documents.source import Findings, suggest
 
@@ -64,6 +65,10 @@ class YamlReader:
             names, port = split_host(written)
         except ValueError as error:
             self.problem(path, "invalid-range", str(error), key=True)
+            return
+        bad = first_bad_name(names)
+        if bad is not None:
+            self.problem(path, "invalid-name", f"not a host name: {bad!r}", NAME_HINT, key=True)
             return
         if body is not None and not isinstance(body, Section):
             self.problem(path, "unexpected-type", f"expected the host's variables, found {kind_of(body)}",

@@ -80,9 +80,26 @@ class InventoryReader:
             return False
         self.seen.add(real)
         if path.is_dir():
-            kinds = [self.read_path(entry, rank) for entry in inventory_files(path)]
+            kinds = [self.read_path(entry, rank) for entry in self.files_of(path) if self.is_readable_kind(entry)]
             return any(kinds)
         return self.read_file(path, rank)
+
+    def files_of(self, folder: Path) -> list[Path]:
+        try:
+            return inventory_files(folder)
+        except OSError as error:
+            self.findings.add(Source(self.name(folder)).problem(
+                0, 0, "unreadable-file", f"cannot be read: {error.strerror}"))
+            return []
+
+    def is_readable_kind(self, entry: Path) -> bool:
+        """Say whether what a folder holds is a file or folder. A link that leads nowhere would lose hosts silently."""
+        if entry.is_file() or entry.is_dir():
+            return True
+        what = "a link that leads nowhere" if entry.is_symlink() else "neither a file nor a folder"
+        self.findings.add(Source(self.name(entry)).problem(
+            0, 0, "unreadable-file", what, "remove it, or put the file there"))
+        return False
 
     def missing(self, path: Path, named_at: Place | None) -> None:
         siblings = [p.name for p in path.parent.iterdir()] if path.parent.is_dir() else []
@@ -132,11 +149,11 @@ class InventoryReader:
 
 
 def inventory_files(folder: Path) -> list[Path]:
-    """Return what an inventory folder holds, by name: no hidden files, variable folders, leftovers or pipes."""
+    """Return what an inventory folder holds, by name: no hidden files, variable folders or leftovers."""
     return sorted(
         entry for entry in folder.iterdir()
         if not entry.name.startswith(".") and entry.name not in VARIABLE_FOLDERS
-        and not entry.name.endswith(SKIPPED_ENDINGS) and (entry.is_file() or entry.is_dir())
+        and not entry.name.endswith(SKIPPED_ENDINGS)
     )
 
 

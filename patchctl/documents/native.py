@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Hashable
 from typing import Any
 
@@ -12,6 +11,7 @@ from patchctl.documents.check import check_document
 from patchctl.documents.draft import Draft, Level, Place, Setting, put_setting
 from patchctl.documents.inventory_schema import GroupSection, HostSection, InventoryFile
 from patchctl.documents.loader import Document
+from patchctl.documents.names import HOST_NAME, NAME_HINT
 from patchctl.documents.ranges import expand_range
 from patchctl.documents.scalars import free_data
 from patchctl.documents.source import Findings
@@ -20,8 +20,6 @@ from patchctl.model.hosts import Freeze
 RESERVED = ("all", "ungrouped")
 NESTED = ("become", "timeouts", "ssh_options", "winrm")
 _NOT_SETTINGS = ("vars", "health", "hosts", "groups", "imports")
-# The characters of limit patterns must not be in names, or a pattern could not tell them apart.
-_HOST_NAME = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9_.-]*[A-Za-z0-9_])?")
 
 
 class NativeReader:
@@ -74,9 +72,9 @@ class NativeReader:
             except ValueError as error:
                 self.problem(at, "invalid-range", str(error), key=mapping)
                 continue
-            if not _HOST_NAME.fullmatch(expanded[0]):
+            if not HOST_NAME.fullmatch(expanded[0]):
                 self.problem(at, "invalid-name", f"not a host name: {written!r}",
-                             "use letters, digits, '-', '_' and '.'; put an IPv6 address under address:", key=mapping)
+                             f"{NAME_HINT}; put an IPv6 address under address:", key=mapping)
                 continue
             own = section[written] if isinstance(section, dict) else None
             for name in expanded:

@@ -22,10 +22,14 @@ from patchctl.documents.ansible_connection import (
 from patchctl.documents.connection import SettingError, build_connection
 from patchctl.documents.draft import Draft, Entry, Level, Place, Setting
 from patchctl.documents.loader import Vaulted
+from patchctl.documents.names import ADDRESS, USER
 from patchctl.documents.source import Findings, suggest
 from patchctl.model.hosts import Group, HealthCheck, Host, Inventory, SecretRef, Site
 
 # What describes a site or a group rather than its hosts.
+_WHERE = ("address", "port", "user", "connection", "become", "become.method", "become.user")
+"""Settings without which it is not known where, how or as whom a host is reached: nothing else is tried instead."""
+_WHERE_VARIABLES = tuple(f"{name}:" for name, key in VARIABLES.items() if key in _WHERE)
 _NOT_OF_HOSTS = ("forks", "timeout_factor", "max_down")
 WITHOUT_EFFECT = ("auth", "updates", "drain", "bandwidth")
 
@@ -157,7 +161,7 @@ class _Resolver:
         shared = self.plain_hosts.get(key) if not entry else None
         if shared is not None and name not in map(_jump_host, shared.connection.jump):
             return Host(name, shared.connection, shared.groups, site, shared.variables, shared.origins, shared.health,
-                        shared.reboot, shared.frozen, shared.intermittent, shared.ignored)
+                        shared.reboot, shared.frozen, shared.intermittent, shared.ignored, shared.unresolved)
         merged = base
         for level in (entry.inline, entry.files, entry.own):
             merged = _add_level(merged, level, "host")
@@ -170,6 +174,8 @@ class _Resolver:
         """Return the host, and whether hosts with the same levels look just like it."""
         scope = Scope(name, {key: said.setting.value for key, said in merged.variables.items()}, merged.vaulted)
         settings, secret_names, ignored = self.settings_of(merged, scope)
+        unresolved = next((text for text in ignored if text.startswith(_WHERE_VARIABLES)), "")
+        self.check_names(name, settings, merged)
         origins = {key: said.origin for key, said in merged.settings.items()}
         origins.update({f"vars.{key}": said.origin for key, said in merged.variables.items()})
         origins.update({f"health.{check.kind}": said.origin for check, said in merged.health.items()})
@@ -195,8 +201,17 @@ class _Resolver:
                        for key, value in scope.variables.items()},
             origins=origins, health=tuple(merged.health), reboot=settings.get("reboot", ""),
             frozen=settings.get("frozen"), intermittent=settings.get("intermittent"), ignored=tuple(ignored),
+            unresolved=unresolved,
         )
         return host, not scope.by_host and not is_own_jump
+
+    def check_names(self, name: str, settings: Mapping[str, Any], merged: _Merged) -> None:
+        """Refuse addresses and users that would be options, shell text or two words: whatever file they came from."""
+        for key, pattern, code in (("address", ADDRESS, "invalid-address"), ("user", USER, "invalid-user")):
+            value = settings.get(key)
+            if value and not pattern.fullmatch(str(value)):
+                self.problem(merged.settings[key].setting.place, code, f"host {name!r}: {value!r} is no {key}",
+                             "write a host name or an IP address" if key == "address" else "write a login name")
 
     def settings_of(self, merged: _Merged, scope: Scope) -> tuple[dict[str, Any], set[str], list[str]]:
         """Return resolved settings, the names of variables that hold secrets, and what was ignored, in words."""

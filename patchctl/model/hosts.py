@@ -128,6 +128,8 @@ class Host:
     """Seconds this host may be away without counting as unreachable."""
     ignored: tuple[str, ...] = ()
     """What was found but not understood or not used, in words (e.g. templates outside connection variables)."""
+    unresolved: str = ""
+    """Why it is not known where or as whom to reach it, in words ("" = it is): such a host is never visited."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -192,10 +192,49 @@ def check_inventory(inventory: Inventory, now: float, findings: Findings) -> Non
                                      f"host {name!r} cannot be reached: no connection {host.connection.transport!r}",
                                      f"known: {', '.join(TRANSPORTS)}"))
     _check_winrm(inventory, findings)
+    _check_ways(inventory, findings)
     for name in inventory.hosts:
         if name in inventory.groups:
             findings.note(_host_note("", "ambiguous-name", f"{name!r} is a host and a group",
                                      "patterns mean the group; rename one of the two"))
+
+
+def _check_ways(inventory: Inventory, findings: Findings) -> None:
+    """Find hosts that cannot be reached as it is written, and hosts that are one machine under several names."""
+    unresolved: dict[tuple[str, str], list[str]] = {}
+    machines: dict[tuple[object, ...], list[str]] = {}
+    for name, host in inventory.hosts.items():
+        if host.unresolved:
+            message, _, origin = host.unresolved.rstrip(")").rpartition(" (")
+            unresolved.setdefault((origin, message), []).append(name)
+        way = [name]
+        while (hop := next(iter(inventory.hosts[way[-1]].connection.jump), "")) in inventory.hosts:
+            if hop in way:
+                if hop == name:  # told once for each host in the circle, and not for those that lead into it
+                    findings.add(_host_note(host.origins.get("jump", ""), "jump-loop",
+                                            f"the jump hosts of {name!r} lead in a circle: {' > '.join([*way, hop])}",
+                                            "correct jump:"))
+                break
+            way.append(hop)
+        link = host.connection
+        if link.transport != "local":
+            place = ((link.address or name).casefold().rstrip("."), link.port, link.transport, host.site, link.jump)
+            machines.setdefault(place, []).append(name)
+    for (origin, message), names in unresolved.items():
+        findings.note(_host_note(origin, "setting-unresolved", f"{_some(names)} will not be visited: {message}",
+                                 "only plain names, inventory_hostname and default() are resolved"))
+    for names in machines.values():
+        if len(names) > 1:
+            origin = inventory.hosts[names[1]].origins.get("address", "")
+            findings.note(_host_note(origin, "same-address", f"{_some(names)} have the same address",
+                                     "one machine under several names would be counted several times: keep one name"))
+
+
+def _some(names: Sequence[str]) -> str:
+    """Return `host 'a'`, or `hosts 'a', 'b' and 3 more`."""
+    shown = ", ".join(repr(name) for name in names[:3])
+    more = f" and {len(names) - 3} more" if len(names) > 3 else ""
+    return f"host{'s' if len(names) > 1 else ''} {shown}{more}"
 
 
 _WINRM_PLACES = {"winrm-jump": "jump", "winrm-auth-http": "winrm.auth", "winrm-certificate": "winrm.auth"}
