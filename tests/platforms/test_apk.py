@@ -75,8 +75,8 @@ old|noarch
 OK: 67.8 MiB in 70 packages
 rc 0
 @@ files
-lab-extra|2.0-r0|{HASH}|982|http://mirror.example/main/x86_64/lab-extra-2.0-r0.apk
-lab-config|2.0-r0|{HASH}|1088|http://mirror.example/main/x86_64/lab-config-2.0-r0.apk
+lab-extra|2.0-r0|noarch|{HASH}|982|http://mirror.example/main/x86_64/lab-extra-2.0-r0.apk
+lab-config|2.0-r0|noarch|{HASH}|1088|http://mirror.example/main/x86_64/lab-config-2.0-r0.apk
 rc 0
 """
 
@@ -86,13 +86,13 @@ def test_what_a_change_takes_is_known_by_hash() -> None:
     assert [(u.package, u.arch, u.installed, u.candidate, u.state) for u in found.updates or ()] == [
         ("lab-config", "noarch", "1.0-r0", "2.0-r0", "upgradable"), ("lab-extra", "", "", "2.0-r0", "new")]
     assert found.artefacts[1] == Artefact(
-        "lab-config", "2.0-r0", "", HASH, 1088, "lab-config-2.0-r0.apk",
+        "lab-config", "2.0-r0", "noarch", HASH, 1088, "lab-config-2.0-r0.apk",
         "http://mirror.example/main/x86_64/lab-config-2.0-r0.apk")
 
 
 @pytest.mark.parametrize(("old", "new", "said"), [
-    (f"lab-extra|2.0-r0|{HASH}|982|http", f"lab-extra|2.0-r0|{HASH}|982|rsync", "lab-extra could not be fetched"),
-    (f"lab-extra|2.0-r0|{HASH}", "lab-extra|2.0-r0|38c6", "lab-extra could not be fetched"),
+    (f"lab-extra|2.0-r0|noarch|{HASH}|982|http", f"lab-extra|2.0-r0|noarch|{HASH}|982|rsync", "lab-extra could not be fetched"),
+    (f"lab-extra|2.0-r0|noarch|{HASH}", "lab-extra|2.0-r0|noarch|38c6", "lab-extra could not be fetched"),
     ("/lab-extra-2.0-r0.apk", "/../../etc/passwd", "lab-extra could not be fetched"),
     ("rc 0\n@@ have", "WARNING: opening http://x: timeout\nrc 0\n@@ have", "refreshing the indexes failed"),
     ("packages\nrc 0", "packages\nrc 1", "apk could not work out this change"),

@@ -10,7 +10,7 @@ from patchctl.model.facts import Artefact, HostFacts, OsRelease
 from patchctl.model.plan import Change
 from patchctl.model.rollout import Signature
 from patchctl.platforms import linux
-from patchctl.platforms.apk import probes, read, scripts
+from patchctl.platforms.apk import earlier, probes, read, scripts
 from patchctl.platforms.apk.signatures import SIGNATURES
 from patchctl.platforms.contract import InstallRequest
 from patchctl.platforms.sections import split_sections
@@ -39,6 +39,13 @@ class Apk:
 
     def read_resolution(self, output: str) -> HostFacts:
         return read.read_resolution(split_sections(output))
+
+    def earlier_probe(self, changes: Sequence[Change], refresh: str = "auto") -> Probe:
+        text = earlier.command(changes, refresh)
+        return Probe("apk.earlier", text, root=True, when=probes.IS_APK, timeout=600)
+
+    def read_earlier(self, changes: Sequence[Change], output: str) -> tuple[Artefact, ...]:
+        return earlier.read(changes, output)
 
     def fingerprint_probe(self, packages: Sequence[str]) -> Probe:
         text = probes.fingerprint_command(packages) if packages else "true"

@@ -8,7 +8,7 @@ Indexes are refreshed, where asked, into a cache folder of their own, never into
     newer     (pending) apk version -l '<': what is newer, pinned ones too
     upgrade   apk --simulate upgrade: all, or just the packages asked about
     have      (resolve) `name|arch` of the installed packages
-    files     (resolve) name|version|sha256|size|address of what the upgrade takes, fetched and thrown away again
+    files     (resolve, earlier) name|version|arch|sha256|size|address of what is taken, fetched and thrown away again
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ REFRESH_AFTER = 12 * 3600
 IS_APK = "command -v apk"
 
 # name|version|arch|origin|flags; a line f: tells of files or scripts that apk could not put in place.
-_DATABASE = r"""
+DATABASE = r"""
 pc_db=/lib/apk/db/installed; [ -r "$pc_db" ] || pc_db=/usr/lib/apk/db/installed
 """
-_PACKAGES = _DATABASE + r"""
+_PACKAGES = DATABASE + r"""
 [ -r "$pc_db" ] && awk '
   function flush() { if (v["P"] != "") print v["P"] "|" v["V"] "|" v["A"] "|" v["o"] "|" v["f"]; split("", v) }
   /^[PVAof]:/ { k = substr($0, 1, 1); v[k] = substr($0, 3) }
@@ -76,28 +76,34 @@ echo "@@ upgrade"; pc_apk --simulate upgrade; echo "rc $?"
 true
 """
 # The index knows no SHA-256 of a file, only a SHA-1 that apk verifies when it fetches: so each file is fetched, its
-# hash is taken, and it is thrown away.
-_FILES = r"""
-printf '%s\nrc %s\n' "$pc_plan" "$pc_rc"
+# hash is taken, and it is thrown away. pc_fetch NAME VERSION [OPTION...], pc_show NAME VERSION FILE ADDRESS.
+FETCH = r"""
 echo "@@ files"
 [ -n "$pc_work" ] || pc_folder || exit 0
 mkdir -p "$pc_work/files"
+pc_show() {
+  pc_arch=$(tar -xzOf "$3" .PKGINFO 2>/dev/null | sed -n 's/^arch = //p' | head -n 1)
+  echo "$1|$2|$pc_arch|$(sha256sum <"$3" | cut -d ' ' -f 1)|$(stat -c %s "$3")|$4"
+}
+pc_fetch() {
+  pc_name=$1 pc_version=$2; shift 2
+  # Of a file that is there already apk shows no address.
+  pc_uri=$(pc_apk "$@" fetch --output "$pc_work/files" --simulate --url "$pc_name" </dev/null |
+    grep -F "/$pc_name-$pc_version.apk")
+  pc_said=$(pc_apk "$@" fetch --quiet --output "$pc_work/files" "$pc_name" </dev/null)
+  pc_file=$pc_work/files/$pc_name-$pc_version.apk
+  if [ -f "$pc_file" ]; then pc_show "$pc_name" "$pc_version" "$pc_file" "$pc_uri"
+  else printf '%s\n' "$pc_said" | grep -E '^(ERROR|WARNING):' | head -n 3; fi
+  rm -f "$pc_work"/files/*
+}
+"""
+_FILES = r"""
+printf '%s\nrc %s\n' "$pc_plan" "$pc_rc"
+""" + FETCH + r"""
 printf '%s\n' "$pc_plan" | sed -n \
   -e 's/^([0-9]*\/[0-9]*) Installing \([^ @]*\)[^ ]* (\([^ ]*\))$/\1 \2/p' \
   -e 's/^([0-9]*\/[0-9]*) Upgrading \([^ @]*\)[^ ]* ([^ ]* -> \([^ ]*\))$/\1 \2/p' |
-while read -r pc_name pc_version; do
-  # Of a file that is there already apk shows no address.
-  pc_uri=$(pc_apk fetch --output "$pc_work/files" --simulate --url "$pc_name" </dev/null |
-    grep -F "/$pc_name-$pc_version.apk")
-  pc_said=$(pc_apk fetch --quiet --output "$pc_work/files" "$pc_name" </dev/null)
-  pc_file=$pc_work/files/$pc_name-$pc_version.apk
-  if [ -f "$pc_file" ]; then
-    echo "$pc_name|$pc_version|$(sha256sum <"$pc_file" | cut -d ' ' -f 1)|$(stat -c %s "$pc_file")|$pc_uri"
-  else
-    printf '%s\n' "$pc_said" | grep -E '^(ERROR|WARNING):' | head -n 3
-  fi
-  rm -f "$pc_work"/files/*
-done
+while read -r pc_new pc_to; do pc_fetch "$pc_new" "$pc_to"; done
 echo "rc 0"
 """
 _REBOOT = r"""
@@ -136,7 +142,7 @@ true
 
 def pending_command(refresh: str) -> str:
     """Return the text of apk.pending. refresh: auto | never | always."""
-    return _prologue(refresh) + _LISTS
+    return prologue(refresh) + _LISTS
 
 
 def resolve_command(changes: Sequence[Change], refresh: str = "auto") -> str:
@@ -144,7 +150,7 @@ def resolve_command(changes: Sequence[Change], refresh: str = "auto") -> str:
     words = " ".join(quote_sh(c.package) for c in changes)
     have = f'echo "@@ have"; {_PACKAGES.strip()} | cut -d "|" -f 1,3\n'
     plan = f'echo "@@ upgrade"; pc_plan=$(pc_apk --simulate upgrade -- {words}); pc_rc=$?\n'
-    return _prologue(refresh) + have + plan + _FILES
+    return prologue(refresh) + have + plan + _FILES
 
 
 def fingerprint_command(packages: Sequence[str]) -> str:
@@ -154,7 +160,8 @@ def fingerprint_command(packages: Sequence[str]) -> str:
     return f"set -- {names}\n{_PACKAGES.strip()} | awk -F'|' -v names=\" $1 \" {chosen}"
 
 
-def _prologue(refresh: str) -> str:
+def prologue(refresh: str) -> str:
+    """Return the text that readies the indexes, in place or refreshed apart, and pc_apk for what comes after it."""
     return _PROLOGUE.replace("MODE", refresh).replace("LIMIT", str(REFRESH_AFTER))
 
 
@@ -168,6 +175,6 @@ def scan_probes(refresh: str) -> tuple[Probe, ...]:
         Probe("apk.pending", pending_command(refresh), root=True, when=IS_APK, timeout=300, pending=True),
         Probe("apk.reboot", _REBOOT, when=IS_APK, timeout=10),
         Probe("apk.boot-files", _BOOT_FILES, root=True, when=f"{IS_APK} && [ -r /proc/self/maps ]", timeout=60),
-        Probe("apk.activity", _DATABASE + 'stat -c %Y "$pc_db"', when=IS_APK, timeout=10),
+        Probe("apk.activity", DATABASE + 'stat -c %Y "$pc_db"', when=IS_APK, timeout=10),
         Probe("apk.updaters", _UPDATERS, root=True, when=IS_APK, timeout=10),
     )

@@ -21,6 +21,7 @@ _PIN = re.compile(r"[a-z0-9].*?(?=[<>=~@])")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _FILE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,240}\.apk")
 _URI = re.compile(r"https?://[\x21-\x7e]+")
+_ARCH = re.compile(r"[a-z0-9_]{1,20}")
 
 
 def read_host(snapshot: Snapshot) -> HostFacts:
@@ -67,17 +68,21 @@ def read_resolution(sections: Sections) -> HostFacts:
     return HostFacts(updates=tuple(updates), artefacts=files, removals=tuple(removals))
 
 
-def read_files(sections: Sections) -> tuple[Artefact, ...]:
-    """Return the files that the host fetched and hashed."""
+def read_files(sections: Sections, *, cached: bool = False) -> tuple[Artefact, ...]:
+    """Return the files that the host hashed; those without an address, which lie in its cache, only if `cached`.
+
+    A file's architecture is its own (noarch); indexes and apk's database name the repository's instead.
+    """
     found = []
     for line in sections.lines("files"):
         parts = line.split("|")
-        if len(parts) != 5 or not _SHA256.fullmatch(parts[2]) or not parts[3].isdigit():
+        if len(parts) != 6 or not _SHA256.fullmatch(parts[3]) or not parts[4].isdigit():
             continue
-        name, version, sha256, size, uri = parts
+        name, version, arch, sha256, size, uri = parts
         filename = f"{name}-{version}.apk"
-        if _FILE.fullmatch(filename) and _URI.fullmatch(uri) and uri.endswith(f"/{filename}"):
-            found.append(Artefact(name, version, "", sha256, int(size), filename, uri, ""))
+        known = cached if not uri else bool(_URI.fullmatch(uri)) and uri.endswith(f"/{filename}")
+        if _FILE.fullmatch(filename) and _ARCH.fullmatch(arch) and known:
+            found.append(Artefact(name, version, arch, sha256, int(size), filename, uri, ""))
     return tuple(found)
 
 

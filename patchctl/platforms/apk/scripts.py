@@ -1,7 +1,9 @@
-"""The texts that change an Alpine host: fetch files, upgrade to exactly them. Run by the host's runner, under busybox.
+"""The texts that change an Alpine host: fetch files, change to exactly them. Run by the host's runner, under busybox.
 
-`apk add ./file.apk` would pin each package in /etc/apk/world for good. So the files become a repository of their own,
-the only one that apk is given, and the installed packages are upgraded from it; world stays as it is.
+`apk add ./file.apk` would pin each package in /etc/apk/world for good, and so would `apk add name=version`. So the files
+become a repository of their own, the only one that apk is given, and the installed packages are upgraded from it; world
+stays as it is. To lower versions apk goes with `--available` only: it then takes what the repository has, whatever is
+installed, and removes what it does not list. So all that shall stay as it is gets listed there, from apk's own database.
 """
 
 from __future__ import annotations
@@ -9,8 +11,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from patchctl.model.facts import Artefact
+from patchctl.model.plan import Change
 from patchctl.model.text import quote_sh
-from patchctl.platforms.apk.probes import LOCK_FUNCTIONS
+from patchctl.model.versions import apk
+from patchctl.platforms.apk.probes import DATABASE, LOCK_FUNCTIONS
 from patchctl.platforms.contract import InstallRequest
 from patchctl.platforms.install_text import CURL, QUIET, WAIT_FOR_LOCK, check_sums, choose_files, fetch_files
 
@@ -32,7 +36,7 @@ pc_pack() {
 }
 PACKS
 ( cd "alone/$pc_arch" && apk index --no-warnings --rewrite-arch "$pc_arch" -o APKINDEX.tar.gz ./*.apk ) || exit 1
-echo "$PWD/alone" >repos
+STAYINGecho "$PWD/alone" >repos
 for pc_tag in $(cat /etc/apk/repositories /etc/apk/repositories.d/* 2>/dev/null |
   sed -n 's/^[[:space:]]*@\([A-Za-z0-9_.-]*\)[[:space:]].*/\1/p' | sort -u); do
   cp -r alone "alone-$pc_tag" && echo "@$pc_tag $PWD/alone-$pc_tag" >>repos
@@ -44,6 +48,20 @@ pc_apk() {
 }
 """
 
+# $pc_going: what is changed or goes. An index has the same lines as the database, without those about files.
+_STAYING = DATABASE + r"""
+( cd "alone/$pc_arch" && tar -xzf APKINDEX.tar.gz && awk -v going=" $pc_going " '
+  function flush() { if (name != "" && !index(going, " " name " ")) print text; text = name = "" }
+  /^[CPVASITUotmkcDpiL]:/ { text = text $0 "\n"; if (/^P:/) name = substr($0, 3) }
+  /^$/ { flush() }
+  END { flush() }' "$pc_db" >>APKINDEX && tar -czf APKINDEX.tar.gz APKINDEX && rm -f APKINDEX ) || exit 1
+"""
+
+
+def _goes_back(changes: Sequence[Change]) -> bool:
+    """Say whether a version is to be lower afterwards."""
+    return any(c.from_version and apk.compare(c.to_version, c.from_version) < 0 for c in changes)
+
 
 def download_script(artefacts: Sequence[Artefact], directory: str) -> str:
     """Return a script that takes the files from the host's own package cache, else from its repositories.
@@ -54,7 +72,7 @@ def download_script(artefacts: Sequence[Artefact], directory: str) -> str:
 
 
 def install_script(request: InstallRequest) -> str:
-    """Return the runner's payload: upgrade to exactly the files in the spool, and nothing else.
+    """Return the runner's payload: change to exactly the files in the spool, and nothing else.
 
     Prints `patchctl: step NAME`, and for people and the diagnosis `patchctl: conffile PATH` (a changed file was kept,
     the new one is beside it as .apk-new), `patchctl: lock-held PATH PID COMMAND`, `patchctl: unplanned CHANGE`,
@@ -65,11 +83,18 @@ def install_script(request: InstallRequest) -> str:
     if request.adjustments:
         raise ValueError(f"unknown adjustment {request.adjustments[0]!r}")
     packs = "".join(f"pc_pack {quote_sh(a.filename)}\n" for a in chosen)
+    back = _goes_back(request.changes)
+    going = quote_sh(" ".join([*(c.package for c in request.changes), *request.removals]))
     repository = _REPOSITORY.replace("PACKS\n", packs).replace("LOCK_TIMEOUT", str(max(1, request.lock_timeout)))
+    repository = repository.replace("STAYING", f"pc_going={going}\n{_STAYING}" if back else "")
+    upgrade = f"upgrade --no-self-upgrade{' --available' if back else ''}"
     lines = [f"{c.package} {c.to_version}" for c in request.changes] + [f"{name} -" for name in request.removals]
     planned = " ".join(quote_sh(line) for line in lines)
     # What the plan pulled in comes along by itself: named here, apk would take it for wanted by hand.
     old = " ".join(quote_sh(c.package) for c in request.changes if c.from_version)
+    # With --available apk forgets which packages world takes from a file only.
+    keep, restore = ("cp -- /etc/apk/world world || exit 1\n",
+                     "cmp -s world /etc/apk/world || cp -- world /etc/apk/world\n") if back else ("", "")
     return f"""{QUIET}{LOCK_FUNCTIONS}{WAIT_FOR_LOCK}
 cd {quote_sh(request.directory)} || exit 1
 : >started
@@ -79,18 +104,18 @@ echo 'patchctl: step check'
 sha256sum -c - >sums 2>&1 <<'patchctl-sums' || {{ cat sums; echo 'patchctl: hash-mismatch'; exit 1; }}
 {check_sums(chosen)}patchctl-sums
 printf '%s\\n' {planned} >planned
-{repository}pc_apk --simulate upgrade --no-self-upgrade -- {old} >output 2>&1 || {{ cat output; exit 1; }}
+{repository}pc_apk --simulate {upgrade} -- {old} >output 2>&1 || {{ cat output; exit 1; }}
 pc_extra=$(sed -n \\
   -e 's/^([0-9]*\\/[0-9]*) Purging \\([^ @]*\\)[^ ]* (.*)$/\\1 -/p' \\
   -e 's/^([0-9]*\\/[0-9]*) Installing \\([^ @]*\\)[^ ]* (\\([^ ]*\\))$/\\1 \\2/p' \\
   -e 's/^([0-9]*\\/[0-9]*) [A-Z][a-z]*grading \\([^ @]*\\)[^ ]* ([^ ]* -> \\([^ ]*\\))$/\\1 \\2/p' output |
   grep -vxF -f planned | head -n 1)
 if [ -n "$pc_extra" ]; then echo "patchctl: unplanned $pc_extra"; exit 1; fi
-echo 'patchctl: step install'
-{{ pc_apk upgrade --no-self-upgrade -- {old}; echo $? >rc; }} 2>&1 | tee output
+{keep}echo 'patchctl: step install'
+{{ pc_apk {upgrade} -- {old}; echo $? >rc; }} 2>&1 | tee output
 read -r pc_rc <rc || pc_rc=1
 echo 'patchctl: step after'
-[ "$pc_rc" -lt 128 ] || echo 'patchctl: apk-interrupted'
+{restore}[ "$pc_rc" -lt 128 ] || echo 'patchctl: apk-interrupted'
 [ "$pc_rc" = 0 ] || {{ pc_held=$(pc_holder) && echo "patchctl: lock-held $pc_held"; }}
 sed -n 's/^ *Installing file to \\(.*\\)\\.apk-new$/patchctl: conffile \\/\\1/p' output
 rm -rf alone alone-* cache

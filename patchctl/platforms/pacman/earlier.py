@@ -13,6 +13,10 @@ from patchctl.platforms.pacman.read import is_signature
 CACHED = "in the host's package cache"
 
 _TEXT = r"""
+pc_required=
+for pc_repo in $(pacman-conf --repo-list); do
+  pacman-conf --repo "$pc_repo" SigLevel | grep -qx PackageRequired && pc_required=1
+done
 pc_cached() {
   pacman-conf CacheDir | while read -r pc_dir; do
     for pc_file in "$pc_dir/$1-$2-"*.pkg.tar.*; do
@@ -21,6 +25,8 @@ pc_cached() {
       pc_is=$(pacman -Qp --color never -- "$pc_file" 2>/dev/null)
       [ "$pc_is" = "$1 $2" ] || continue
       pc_sig=-; [ ! -f "$pc_file.sig" ] || pc_sig=$(base64 -w 0 <"$pc_file.sig")
+      # pacman would refuse it: a file whose signature was not kept is no way back.
+      [ "$pc_sig" = - ] && [ -n "$pc_required" ] && continue
       echo "cached $pc_is $(sha256sum <"$pc_file" | cut -d ' ' -f 1) $(stat -c %s "$pc_file") ${pc_file##*/} $pc_sig"
     done
   done
