@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from patchctl.model.facts import Artefact, Package
 from patchctl.model.plan import Change
 from patchctl.platforms.apk import PLATFORM
+from patchctl.platforms.apk.earlier import CACHED, LISTED
 from patchctl.platforms.apk.read import read_packages, read_pending, read_pins
 from patchctl.platforms.contract import InstallRequest
 from patchctl.platforms.sections import split_sections
@@ -91,7 +92,8 @@ def test_what_a_change_takes_is_known_by_hash() -> None:
 
 
 @pytest.mark.parametrize(("old", "new", "said"), [
-    (f"lab-extra|2.0-r0|noarch|{HASH}|982|http", f"lab-extra|2.0-r0|noarch|{HASH}|982|rsync", "lab-extra could not be fetched"),
+    (f"{HASH}|982|http", f"{HASH}|982|rsync", "lab-extra could not be fetched"),
+    (f"lab-extra|2.0-r0|noarch|{HASH}", f"lab-extra|2.0-r0||{HASH}", "lab-extra could not be fetched"),
     (f"lab-extra|2.0-r0|noarch|{HASH}", "lab-extra|2.0-r0|noarch|38c6", "lab-extra could not be fetched"),
     ("/lab-extra-2.0-r0.apk", "/../../etc/passwd", "lab-extra could not be fetched"),
     ("rc 0\n@@ have", "WARNING: opening http://x: timeout\nrc 0\n@@ have", "refreshing the indexes failed"),
@@ -103,6 +105,34 @@ def test_a_change_without_a_file_or_an_answer_is_unknown(old: str, new: str, sai
     found = PLATFORM.read_resolution(text)
     assert found.updates is None
     assert said in (found.why_unknown("updates") or "")
+
+
+EARLIER = f"""@@ files
+lab-config|1.0-r0|noarch|{HASH}|1084|
+lab-config|1.0-r0|noarch|{'f' * 64}|1084|http://mirror.example/old/x86_64/lab-config-1.0-r0.apk
+lab-native|1.0-r0|x86_64|{HASH}|1084|http://mirror.example/old/x86_64/lab-native-1.0-r0.apk
+lab-native|1.0-r0|../etc|{HASH}|1084|http://mirror.example/old/x86_64/lab-native-1.0-r0.apk
+WARNING: lab-service-1.0-r0: package mentioned in index not found (try 'apk update')
+"""
+
+
+def test_earlier_versions_and_the_payload_that_puts_them_back() -> None:
+    forth = (Change("lab-config", "noarch", "1.0-r0", "2.0-r0"), Change("lab-native", "x86_64", "1.0-r0", "2.0-r0"),
+             Change("lab-service", "noarch", "1.0-r0", "2.0-r0"), Change("lab-extra", "", "", "2.0-r0", pulled=True))
+    found = PLATFORM.read_earlier(forth, EARLIER)
+    assert [(a.package, a.version, a.arch, a.sha256, a.uri[:4], a.origin) for a in found] == [
+        ("lab-config", "1.0-r0", "noarch", HASH, "", CACHED), ("lab-native", "1.0-r0", "x86_64", HASH, "http", LISTED)]
+    asked = PLATFORM.earlier_probe(forth).command
+    assert asked.count("pc_earlier lab-") == 3
+    subprocess.run(["sh", "-n"], input=asked, text=True, check=True, timeout=20)
+    assert PLATFORM.earlier_probe(forth[3:]).command == "true"
+    back = (Change("lab-config", "noarch", "2.0-r0", "1.0-r0"),)
+    text = PLATFORM.install_script(InstallRequest(back, found, ("lab-extra",), "/x"))
+    subprocess.run(["sh", "-n"], input=text, text=True, check=True, timeout=20)
+    assert text.count("upgrade --no-self-upgrade --available -- lab-config") == 2
+    assert "apk verify" in text
+    again = PLATFORM.install_script(InstallRequest(forth[:1], PLATFORM.read_resolution(RESOLVED).artefacts, (), "/x"))
+    assert "--available" not in again
 
 
 def test_the_payload_names_what_was_installed_and_verifies_every_file() -> None:

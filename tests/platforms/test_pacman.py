@@ -71,9 +71,23 @@ def test_a_file_without_the_signature_that_the_host_demands_is_no_artefact() -> 
     assert [a.signature for a in PLATFORM.read_resolution(beside).artefacts] == ["c2ln", "", "c2ln"]
 
 
+@pytest.mark.parametrize(
+    ("conflicts", "have", "gone"),
+    [("", "pico 1-1", ("pico",)), ("vim", "pico 1-1\nvim 9-1", ("pico", "vim")), ("vim", "emacs 1-1", ()),
+     ("vim<9 nano", "vim 9-1", ()), ("vim<=9", "vim 9-1", ("vim",)), ("vim>=9.1", "vim 9.1-3", ("vim",)),
+     ("bash<5.2.037", "bash 5.2.026-2", ()), ("vim=", "vim 9-1", ()), ("other", "other 1-1", ("other",))],
+)  # fmt: skip
+def test_what_has_to_go_is_known_to_a_part_of_the_updates_too(conflicts: str, have: str, gone: tuple[str, ...]) -> None:
+    """bash conflicts with an older bash: the one that is planned counts, not the one that is there."""
+    text = PENDING.replace("|pico>=1 other\n", f"|pico>=1 other|{conflicts}\n").replace("../newlib", "newlib")
+    found = PLATFORM.read_resolution(f"{text}@@ have\n{have}\n")
+    assert found.updates is not None
+    assert found.removals == gone
+
+
 @given(st.text(max_size=400))
 def test_no_text_breaks_the_readers(text: str) -> None:
-    names = ("refresh", "repos", "upgrades", "plan", "db", "sigs")
+    names = ("refresh", "repos", "upgrades", "plan", "db", "sigs", "have")
     sections = split_sections("".join(f"@@ {name}\n{text}\n" for name in names))
     read_pending(sections, INSTALLED)
     refresh_problem(sections)
@@ -147,6 +161,9 @@ def test_the_install_takes_only_the_given_files_and_keeps_signatures() -> None:
     assert "SigLevel = Never" not in text
     assert "pacman -D --asdeps" in text
     assert "--overwrite" not in text
+    assert "--ask" not in text
+    goes = PLATFORM.install_script(InstallRequest((change,), (file,), ("old",), "/x"))
+    assert goes.index("--dbonly") < goes.index("patchctl: unplanned-removal") < goes.index("step install")
     again = PLATFORM.install_script(InstallRequest((change,), (file,), (), "/x", ("pacman-unlock",)))
     assert "step adjust-pacman-unlock" in again
     with pytest.raises(ValueError, match="dpkg"):

@@ -1,17 +1,22 @@
 """Taking back with the real zypper, pacman and apk: their own databases say which versions are there before and after.
 
-Each package manager has one fleet: patched, taken back with a kill -9 in the middle, taken back again (nothing to do); a
-host that is unhealthy afterwards and goes back by itself; a removal that the policy allows, which has no way back.
+Each package manager has one fleet: patched, taken back with a kill -9 in the middle, taken back again (nothing to do);
+a host that is unhealthy afterwards and goes back by itself; a removal that the policy allows, which has no way back.
 """
 
 from __future__ import annotations
 
+import hashlib
 import signal
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 import pytest
 
+from patchctl.model.facts import Artefact
+from patchctl.model.plan import Change
+from patchctl.platforms.contract import InstallRequest
+from patchctl.platforms.registry import platform_named
 from tests.lab import Lab, LabHost
 from tests.lab.dresses.alpine import ARCH, HASHES
 from tests.proof.project import Project, read_log
@@ -144,6 +149,24 @@ def test_an_unhealthy_host_goes_back_by_itself_and_what_was_wanted_by_hand_stays
     assert len(read_log(host, "lab-native.post")) == 2, "once there and once back"
     assert host.exec("cat /etc/apk/world 2>/dev/null", check=False) == world
     host.exec("rm /etc/sick")
+
+
+def test_pacman_removes_nothing_in_conflict_that_the_plan_does_not_name(fleet: Fleet, lab: Lab) -> None:
+    """Its question is answered with yes for every conflict alike, once a removal is planned at all."""
+    if fleet.manager.dress != "arch":
+        pytest.skip("about pacman alone")
+    host, name = fleet.hosts[0], "lab-removes-2.0-1-any.pkg.tar.zst"
+    folder = lab.wardrobe("arch").served(lab) / "lab-removes"
+    host.exec("mkdir -p /root/stage")
+    for suffix in ("", ".sig"):
+        (host.root / f"root/stage/{name}{suffix}").write_bytes((folder / f"{name}{suffix}").read_bytes())
+    digest = hashlib.sha256((folder / name).read_bytes()).hexdigest()
+    change = Change("lab-removes", "any", "1.0-1", "2.0-1", sha256=digest)
+    file = Artefact("lab-removes", "2.0-1", "any", digest, 1, name, "")
+    said = host.exec(platform_named("pacman").install_script(
+        InstallRequest((change,), (file,), ("lab-plain",), "/root/stage")), check=False)
+    assert "patchctl: unplanned-removal lab-victim" in said
+    assert fleet.versions(host) == fleet.before[host.name]
 
 
 def test_a_removal_that_the_policy_allows_is_made_and_has_no_way_back(fleet: Fleet) -> None:

@@ -1,7 +1,7 @@
 """Where an Alpine host's earlier versions can be had: in apk's own package cache, or listed by another repository.
 
-Alpine's repositories list one version of a package; the earlier one is there only if another branch or a mirror of one's
-own has it. The host fetches each file, for only the file has a SHA-256; apk verifies its signature.
+Alpine's repositories list one version of a package; the earlier one is there only if another branch or a mirror of
+one's own has it. The host fetches each file, for only the file has a SHA-256; apk verifies its signature.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
 """The texts that change an Alpine host: fetch files, change to exactly them. Run by the host's runner, under busybox.
 
-`apk add ./file.apk` would pin each package in /etc/apk/world for good, and so would `apk add name=version`. So the files
-become a repository of their own, the only one that apk is given, and the installed packages are upgraded from it; world
-stays as it is. To lower versions apk goes with `--available` only: it then takes what the repository has, whatever is
-installed, and removes what it does not list. So all that shall stay as it is gets listed there, from apk's own database.
+`apk add ./file.apk` would pin each package in /etc/apk/world for good, and so would `apk add name=version`. So the
+files become a repository of their own, the only one that apk is given, and the installed packages are upgraded from it;
+world stays as it is. To lower versions apk goes with `--available` only: it then takes what the repository has,
+whatever is installed, and removes what it does not list. So all that stays gets listed there, from apk's database.
 """
 
 from __future__ import annotations

@@ -7,7 +7,8 @@ place without the upgrade would make the next `pacman -S` of anything a partial 
     repos     `present|missing NAME` of each configured repository; `level NAME PackageRequired|...`
     upgrades  pacman -Qu: what is newer, ignored ones marked; `rc N` (1 = nothing)
     plan      pacman -Sup: what the full upgrade would put in place, `repository|name|version|size|address`; `rc N`
-    db        for each of these: name|version|arch|file|size|sha256|signature in base64|replaces
+    db        for each of these: name|version|arch|file|size|sha256|signature in base64|replaces|conflicts
+    have      (resolve only) pacman -Q
     sigs      (resolve only) `NAME BASE64` of signatures that the database does not hold
 """
 
@@ -86,7 +87,7 @@ printf '%s\n' "$pc_rows" | cut -d'|' -f1 | sort -u | while read -r pc_repo; do
     $(printf '%s\n' "$pc_rows" | awk -F'|' -v r="$pc_repo" '$1 == r { print $2 "-" $3 "/desc" }') | awk '
     function flush() {
       if (v["NAME"] != "") print v["NAME"] "|" v["VERSION"] "|" v["ARCH"] "|" v["FILENAME"] "|" v["CSIZE"] "|" \
-        v["SHA256SUM"] "|" v["PGPSIG"] "|" v["REPLACES"]
+        v["SHA256SUM"] "|" v["PGPSIG"] "|" v["REPLACES"] "|" v["CONFLICTS"]
       split("", v)
     }
     /^%[A-Z0-9]+%$/ { key = substr($0, 2, length($0) - 2); if (key == "FILENAME") flush(); next }
@@ -176,7 +177,7 @@ def resolve_command(changes: Sequence[Change], refresh: str = "auto") -> str:
     words = " ".join(quote_sh(c.package) for c in changes)
     return (
         _prologue(refresh) + f'echo "@@ plan"; pc_plan=$(pc_pacman -Sp --needed {_FORMAT} -- {words})' + _DESCRIBE
-        + _SIGNATURES
+        + 'echo "@@ have"; pacman -Q --color never\n' + _SIGNATURES
     )
 
 

@@ -12,6 +12,7 @@ from patchctl.model.evidence import Snapshot
 from patchctl.model.facts import Artefact, HostFacts, Package, RebootNeed, Update
 from patchctl.model.text import one_line, strip_control
 from patchctl.model.units import format_duration
+from patchctl.model.versions import pacman
 from patchctl.platforms import linux
 from patchctl.platforms.sections import Sections, split_sections
 
@@ -21,6 +22,7 @@ _UPGRADE = re.compile(r"(\S+) (\S+) -> (\S+)( \[ignored\])?")
 _FILE = re.compile(r"[A-Za-z0-9@_+][A-Za-z0-9@._+:~-]{0,240}\.pkg\.tar(?:\.[a-z0-9]+)?")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _URI = re.compile(r"(?:https?|file)://[\x21-\x7e]+")
+_CONFLICT = re.compile(r"([^<>=]+)(?:([<>]=?|=)(.+))?")
 MAX_SIGNATURE = 8192
 
 
@@ -38,6 +40,8 @@ class Listed:
     sha256: str = ""
     signature: str = ""
     replaces: tuple[str, ...] = ()
+    conflicts: tuple[str, ...] = ()
+    """As pacman writes them: NAME, or NAME<VERSION with one of < <= = >= >."""
 
 
 def read_host(snapshot: Snapshot) -> HostFacts:
@@ -169,7 +173,7 @@ def read_pending(
                 updates.append(Update(one.name, one.arch, old, one.version, one.repository, None, state))
     return (
         tuple(sorted(updates, key=lambda u: u.package)), () if failed else _artefacts(sections, listed),
-        () if failed else _replaced(listed, installed),
+        () if failed else _removed(listed, {name: package.version for name, package in installed.items()}),
     )  # fmt: skip
 
 
@@ -186,7 +190,8 @@ def read_resolution(sections: Sections) -> HostFacts:
     updates = tuple(
         Update(o.name, o.arch, "", o.version, o.repository, None, "upgradable") for o in listed.values()
     )
-    return HostFacts(updates=updates, artefacts=files)
+    have = dict(line.partition(" ")[::2] for line in sections.lines("have"))
+    return HostFacts(updates=updates, artefacts=files, removals=_removed(listed, have))
 
 
 def read_plan(sections: Sections) -> list[Listed]:
@@ -194,8 +199,8 @@ def read_plan(sections: Sections) -> list[Listed]:
     described: dict[tuple[str, str], list[str]] = {}
     for line in sections.lines("db"):
         parts = line.split("|")
-        if len(parts) == 8:
-            described[parts[0], parts[1]] = parts
+        if len(parts) in (8, 9):  # older snapshots know nothing of conflicts
+            described[parts[0], parts[1]] = [*parts, ""][:9]
     beside = dict(line.partition(" ")[::2] for line in sections.lines("sigs"))
     found = []
     for line in sections.lines("plan"):
@@ -203,12 +208,13 @@ def read_plan(sections: Sections) -> list[Listed]:
         if len(parts) != 5 or not parts[3].isdigit():
             continue
         repository, name, version, size, uri = parts
-        more = described.get((name, version), [""] * 8)
+        more = described.get((name, version), [""] * 9)
         replaces = tuple(re.split(r"[<>=]", word)[0] for word in more[7].split())
         signature = more[6] or beside.get(name, "")
         found.append(Listed(
             one_line(repository, 80), name, version, int(more[4] or size) if (more[4] or size).isdigit() else int(size),
             uri, one_line(more[2], 40), more[3], more[5], signature, replaces,
+            tuple(more[8].split()),
         ))  # fmt: skip
     return found
 
@@ -237,11 +243,28 @@ def is_signature(text: str) -> bool:
         return False
 
 
-def _replaced(listed: Mapping[str, Listed], installed: Mapping[str, Package]) -> tuple[str, ...]:
-    """Return the installed packages that a package of the full upgrade takes the place of."""
-    return tuple(sorted({
-        name for one in listed.values() for name in one.replaces if name in installed and name != one.name
-    }))  # fmt: skip
+def _removed(listed: Mapping[str, Listed], installed: Mapping[str, str]) -> tuple[str, ...]:
+    """Return the installed packages that have to go: a new one replaces them, or does not live beside them.
+
+    `installed` is name -> version. Conflicts with what packages provide are left to pacman, which then refuses.
+    """
+    gone = {old for one in listed.values() for old in one.replaces if old in installed and old != one.name}
+    after = {**installed, **{name: one.version for name, one in listed.items()}}
+    for one in listed.values():
+        for word in one.conflicts:
+            match = _CONFLICT.fullmatch(word)
+            name = match[1] if match else ""
+            if match and name in installed and name != one.name and _holds(after[name], match[2], match[3]):
+                gone.add(name)
+    return tuple(sorted(gone))
+
+
+def _holds(version: str, sign: str | None, wanted: str | None) -> bool:
+    """Say whether a version is as a dependency has it (alpm: a dependency without a release means any release)."""
+    if not sign or not wanted:
+        return True
+    order = pacman.compare(version, wanted)
+    return {0: "=", -1: "<", 1: ">"}[order] in sign
 
 
 def _reboot(snapshot: Snapshot) -> tuple[RebootNeed, str]:

@@ -54,6 +54,19 @@ pacman-conf | awk -v level="$pc_level" '
 ' >pacman.conf
 """
 
+# pacman asks before it removes what is in conflict, and takes silence for no. `--ask 4` turns that answer round, for
+# every conflict alike; so what it would remove is first seen in a copy of its database, where no file is touched.
+_TRIAL = r"""
+rm -rf trial; mkdir trial; cp -a "$pc_db/local" trial/ || exit 1
+pacman --config pacman.conf --dbpath "$PWD/trial" --logfile /dev/null --dbonly -U --needed --noconfirm --noprogressbar \
+  --ask 4 --color never -- FILES </dev/null >output 2>&1 || { cat output; exit 1; }
+pacman -Qq --color never >before; pacman -Qq --color never --dbpath "$PWD/trial" >after
+rm -rf trial
+printf '%s\n' GOING >going
+pc_extra=$(grep -vxF -f after before | grep -vxF -f going | head -n 1)
+if [ -n "$pc_extra" ]; then echo "patchctl: unplanned-removal $pc_extra"; exit 1; fi
+"""
+
 
 def download_script(artefacts: Sequence[Artefact], directory: str) -> str:
     """Return a script that takes the files from the host's own package cache, else from its mirrors.
@@ -85,8 +98,9 @@ def install_script(request: InstallRequest) -> str:
 
     Prints `patchctl: step NAME`, and for people and the diagnosis `patchctl: conffile PATH` (a new version was put
     beside it as .pacnew), `patchctl: lock-held PATH PID COMMAND`, `patchctl: lock-stale PATH`,
-    `patchctl: scriptlet-failed PACKAGE`. Exits as pacman did; with 1 too where an install script failed, which pacman
-    itself passes over. Raise ValueError for an adjustment that is not known, or a change without its file.
+    `patchctl: scriptlet-failed PACKAGE`, `patchctl: unplanned-removal NAME`. Exits as pacman did; with 1 too where an
+    install script failed, which pacman itself passes over. Raise ValueError for an adjustment that is not known, or a
+    change without its file.
     """
     chosen = choose_files(request)
     if unknown := [name for name in request.adjustments if name not in ADJUSTMENTS]:
@@ -102,7 +116,12 @@ def install_script(request: InstallRequest) -> str:
     )
     new = " ".join(quote_sh(c.package) for c in request.changes if not c.from_version and c.pulled)
     as_needed = f"[ \"$pc_rc\" != 0 ] || pacman -D --asdeps --color never -- {new} >/dev/null 2>&1\n" if new else ""
-    install = f"pacman --config pacman.conf -U --needed --noconfirm --noprogressbar --color never $pc_more -- {words}"
+    trial, ask = "", ""
+    if words and request.removals:
+        trial = _TRIAL.replace("FILES", words).replace("GOING", " ".join(map(quote_sh, request.removals)))
+        ask = "--ask 4 "
+    install = (
+        f"pacman --config pacman.conf -U --needed --noconfirm --noprogressbar --color never {ask}$pc_more -- {words}")
     install, none = (install, "") if words else ("true", "true || ")  # no files: only removals
     return f"""{QUIET}{DATABASE}{_WAIT}
 cd {quote_sh(request.directory)} || exit 1
@@ -113,7 +132,7 @@ pc_wait_for_lock {max(1, request.lock_timeout)} || exit 1
 echo 'patchctl: step check'
 {none}sha256sum --quiet -c - <<'patchctl-sums' || {{ echo 'patchctl: hash-mismatch'; exit 1; }}
 {check_sums(chosen)}patchctl-sums
-{signatures}{_CONFIG}echo 'patchctl: step install'
+{signatures}{_CONFIG}{trial}echo 'patchctl: step install'
 set -f
 {{ {install} </dev/null
   echo $? >rc; }} 2>&1 | tee output

@@ -53,6 +53,10 @@ SIGNATURES: tuple[Signature, ...] = (
         "a repository does not answer: {server}{repository} {file}", transient=True,
     ),
     Signature(
+        "unplanned-change", "policy", r"^patchctl: unplanned-removal (?P<package>\S+)",
+        "pacman would remove a package that the plan does not remove: {package}",
+    ),
+    Signature(
         "file-conflict", "patch", r"^(?P<package>\S+): (?P<path>/\S+) exists in filesystem",
         "{package} brings {path}, which is there already",
     ),
