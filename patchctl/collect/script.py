@@ -25,20 +25,25 @@ from patchctl.model.text import quote_sh
 
 PROTOCOL = "1"
 SENTINEL_ROOM = 96
-"""Bytes let through beyond a probe's cap, so that the exit code behind a text of exactly that size still fits."""
+"""Bytes let through beyond a probe's cap, so that the test line and the exit code around such a text still fit."""
 
 _ID = re.compile(r"[a-z0-9._-]+")
+# Guards that only the shell's own builtins answer, of what cannot block: they need no process and no deadline.
+_PLAIN = r"(?:command -v [\w.-]+|\[ -[defrx] /(?:proc/self|run)(?:/[\w.-]+)* \])"
+_PLAIN_GUARD = re.compile(rf"{_PLAIN}(?: (?:&&|\|\|) (?:{_PLAIN}|\{{ {_PLAIN}(?: \|\| {_PLAIN})*; \}}))*")
 _NONCE = re.compile(r"[0-9a-f]{16,64}")
 
 # $1 id, $2 deadline in seconds, $3 cap in bytes, $4 1 = needs root, $5 guard, $6 command.
-# The exit code travels behind the text as a last line of its own; awk holds one line back to find it. One guard for all
-# probes signals every second, which ends `wait`: so nobody waits for a process in D state, and a deadline is counted in
-# seconds that passed here. Every process counts, because hundreds of hosts may share the cores they run on: a guard
-# is asked once for all probes that have it, apart from their output, and head replaces the shell that starts it.
+# The exit code travels behind the text as a last line of its own; awk holds one line back to find it. A first line of
+# ours proves that head and awk pass a NUL on: where they do not (busybox; awk says 4), the probe is asked anew with NUL
+# made a byte that no UTF-8 text holds, as are all after it. One guard for all probes signals every second, which ends
+# `wait`: so nobody waits for a process in D state, and a deadline is counted in seconds that passed here. Every process
+# counts, because hundreds of hosts may share the cores they run on: a guard is asked once for all probes that have it,
+# apart from their output and without a process where builtins answer it, and head replaces the shell that starts it.
 _RUNNER = r"""
 pc_probe() {
   if [ "$4" = 1 ] && [ "$pc_uid" != 0 ]; then printf '\n%s!%s needs-root .\n' "$N" "$1"; return; fi
-  pc_id=$1 pc_ticks=0 pc_late=0
+  pc_id=$1 pc_ticks=0 pc_late=
   printf '\n%s+%s .\n' "$N" "$1"
   case $pc_said in
     *"$N+$5$N"*) pc_rc=0 ;;
@@ -46,26 +51,40 @@ pc_probe() {
     *)
       ( PATCHCTL_PROBE=$pc_me.$pc_id; export PATCHCTL_PROBE; eval "$5" ) >/dev/null 2>&1 &
       pc_wait $! "$2"
-      if [ "$pc_late" = 1 ]; then pc_kill "$pc_watch"; printf '\n%s!%s timeout .\n' "$N" "$1"; return; fi
+      if [ -n "$pc_late" ]; then pc_kill "$pc_watch"; printf '\n%s!%s timeout .\n' "$N" "$1"; return; fi
       if [ "$pc_rc" = 0 ]; then pc_said=$pc_said+$5$N; else pc_said=$pc_said-$5$N; fi ;;
   esac
   if [ "$pc_rc" != 0 ]; then printf '\n%s>%s na 0 0 0 .\n' "$N" "$1"; return; fi
-  pc_do "$6" 2>/dev/null | pc_head "$3" | awk -v N="$N" -v I="$1" -v C="$3" '
+  pc_ask "$1" "$2" "$3" "$6"
+  if [ "$pc_rc" = 4 ] && [ -z "$pc_nul$pc_late" ]; then pc_nul=1; pc_ask "$1" "$2" "$3" "$6"; fi
+  if [ -n "$pc_late" ]; then printf '\n%s!%s timeout .\n' "$N" "$1"; fi
+}
+pc_ask() {
+  pc_ticks=0
+  pc_do "$4" 2>/dev/null | pc_head "$3" | awk -v N="$N" -v I="$1" -v C="$3" '
     function say(t) { n += length(t) + 1; l++; if (n - 1 > C) cut = 1; if (!cut) { print N "=" I " " t; b = n; k = l } }
-    BEGIN { print "" }
-    NR > 1 { say(last) }
+    NR == 1 { if (length($0) != 3) exit; good = 1; print ""; next }
+    NR > 2 { say(last) }
     { last = $0 }
     END {
+      if (!good) exit 4
       rc = "-"
-      if (NR && index(last, N " ") == 1 && last ~ / [0-9]+ \.$/) { split(last, w, " "); rc = w[2] }
-      else if (NR) say(last)
+      if (NR > 1 && index(last, N " ") == 1 && last ~ / [0-9]+ \.$/) { split(last, w, " "); rc = w[2] }
+      else if (NR > 1) say(last)
       print N ">" I " " rc " " b + 0 " " k + 0 " " cut + 0 " ."
       exit cut ? 3 : 0
     }' 2>/dev/null &
   pc_wait $! "$2"
-  case $pc_late$pc_rc in 00) ;; *) pc_kill "$pc_watch" ;; esac
-  if [ "$pc_late" = 1 ]; then printf '\n%s!%s timeout .\n' "$N" "$1"; fi
+  case $pc_late$pc_rc in 0) ;; *) pc_kill "$pc_watch" ;; esac
 }
+pc_head() {
+  case $pc_nul in
+    '') exec head -c $(($1 + ROOM)) ;;
+    *) if [ "$(printf abcd | head -c 3 2>/dev/null)" = abc ]; then head -c $(($1 + ROOM)); else cat; fi |
+      tr '\000' '\377' ;;
+  esac
+}
+pc_know() { if eval "$1" >/dev/null 2>&1; then pc_said=$pc_said+$1$N; else pc_said=$pc_said-$1$N; fi; }
 pc_wait() {
   while :; do
     pc_seen=$pc_ticks
@@ -76,6 +95,7 @@ pc_wait() {
 }
 pc_do() {
   PATCHCTL_PROBE=$pc_me.$pc_id; export PATCHCTL_PROBE
+  printf 'a\000b\n'
   ( eval "$1" ); pc_rc=$?
   printf '\n%s %s .' "$N" "$pc_rc"
 }
@@ -90,12 +110,9 @@ pc_kill() {
   sleep 1
   pc_pids=$(pc_tree "$1"); [ -z "$pc_pids" ] || kill -9 $pc_pids 2>/dev/null
 }
-pc_marked() {
-  grep -l "PATCHCTL_PROBE=$pc_me\.$1" /proc/[0-9]*/environ 2>/dev/null |
-    while IFS=/ read -r _ _ pc_pid _; do echo "$pc_pid"; done
-}
+pc_marked() { exec grep -l "PATCHCTL_PROBE=$pc_me\.$1" /proc/[0-9]*/environ 2>/dev/null; }
 pc_tree() {
-  pc_marked "$pc_id"
+  pc_marked "$pc_id" | while IFS=/ read -r _ _ pc_pid _; do echo "$pc_pid"; done
   if [ -r /proc/self/stat ]; then cat /proc/[0-9]*/stat 2>/dev/null; else ps -A -o pid= -o ppid= 2>/dev/null; fi |
     awk -v me="$pc_me" -v skip="$1" -v here="$(exec sh -c 'echo $PPID')" '
       { p = $1; if (sub(/^.*\) /, "")) up[p] = $2; else up[p] = $2 }
@@ -114,18 +131,9 @@ umask 077
 PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin:$PATH LC_ALL=C LANGUAGE=C
 export PATH LC_ALL LANGUAGE
 unset CDPATH ENV BASH_ENV IFS POSIXLY_CORRECT GREP_OPTIONS GREP_COLOR
-pc_me=$$ pc_uid=$(id -u 2>/dev/null)
+pc_me=$$ pc_nul= pc_uid=${{patchctl_uid:-$(id -u 2>/dev/null)}}  # the shell that reads us may know it already
 pc_as=user; [ "$pc_uid" = 0 ] && pc_as=root
 pc_said=$N+$N  # no guard at all says yes
-pc_head() {{ exec head -c $(($1 + {room})); }}
-if [ "$(printf 'a\000bcd' | head -c 3 2>/dev/null | awk '{{print length($0)}}' 2>/dev/null)" != 3 ]; then
-  # An awk that stops at NUL (busybox) or a head without -c: NUL becomes a byte that no UTF-8 text holds.
-  if [ "$(printf abcd | head -c 3 2>/dev/null)" = abc ]; then
-    pc_head() {{ head -c $(($1 + {room})) | tr '\000' '\377'; }}
-  else
-    pc_head() {{ exec tr '\000' '\377'; }}
-  fi
-fi
 trap 'pc_ticks=$((pc_ticks + 1))' USR1
 pc_guard >/dev/null 2>&1 &
 pc_watch=$! pc_ticks=0
@@ -136,7 +144,7 @@ printf '\n%s#BEGIN {protocol} %s .\n' "$N" "$pc_as"
 _END = r"""
 kill "$pc_watch" 2>/dev/null
 while kill -0 "$pc_watch" 2>/dev/null; do wait "$pc_watch"; done
-pc_pids=$(pc_marked .); [ -z "$pc_pids" ] || kill -9 $pc_pids
+for pc_pid in $(pc_marked .); do pc_pid=${{pc_pid#/proc/}}; kill -9 "${{pc_pid%%/*}}"; done
 printf '\n%s#END {count} .\n' "$N"
 """
 
@@ -152,9 +160,10 @@ def compile_script(probes: Sequence[Probe], nonce: str) -> str:
         f"pc_probe {p.id} {max(1, round(p.timeout))} {p.cap} {int(p.root)} {quote_sh(p.when)} {quote_sh(p.command)}\n"
         for p in probes
     ]
-    setup = _SETUP.format(nonce=nonce, room=SENTINEL_ROOM, protocol=PROTOCOL)
+    known = [f"pc_know {quote_sh(w)}\n" for w in dict.fromkeys(p.when for p in probes) if _PLAIN_GUARD.fullmatch(w)]
+    setup = _SETUP.format(nonce=nonce, protocol=PROTOCOL)
     end = _END.format(count=len(calls))
-    body = f"{_RUNNER}{setup}{''.join(calls)}{end}"
+    body = f"{_RUNNER.replace('ROOM', str(SENTINEL_ROOM))}{setup}{''.join(known)}{''.join(calls)}{end}"
     return f"patchctl_collect() {{{body}}}\npatchctl_collect </dev/null 2>/dev/null\nexit 0\n"
 
 

@@ -145,6 +145,49 @@ def test_it_needs_neither_timeout_nor_setsid_nor_a_writable_tmp(shell: list[str]
     assert snapshot.evidence["t.tools"].output == "fine\n"
 
 
+@pytest.mark.parametrize("shell", SHELLS)
+@pytest.mark.parametrize("poor", ["awk", "head", "awk head"])
+@pytest.mark.skipif(not shutil.which("busybox"), reason="no busybox here")
+def test_tools_that_stop_at_nul_or_cannot_count_bytes_change_no_evidence(
+    shell: list[str], poor: str, tmp_path: Path
+) -> None:
+    tools = tmp_path / "bin"
+    tools.mkdir()
+    wrappers = {"awk": 'exec busybox awk "$@"', "head": 'case $1 in -c) echo "bad option" >&2; exit 1;; esac'}
+    for name in poor.split():
+        (tools / name).write_text(f"#!/bin/sh\n{wrappers[name]}\n")
+        (tools / name).chmod(0o755)
+    probes = (
+        Probe("t.count", f"echo x >>{tmp_path}/asked; echo fine"),
+        Probe("t.nul", "printf 'a\\000b\\nc'"),
+        Probe("t.exact", "printf 0123456789", cap=10),
+        Probe("t.over", "printf 01234567890", cap=10),
+        Probe("t.after", f"echo x >>{tmp_path}/asked; echo last"),
+    )
+    script = compile_script(probes, NONCE).replace("PATH=/usr/local/sbin", f"PATH={tools}:/usr/local/sbin")
+    real = [str(shutil.which(shell[0])), *shell[1:]]
+    found = read(run_script(real, script), probes).evidence
+    assert [found[p.id].output for p in probes if p.id != "t.over"] == ["fine\n", "a\ufffdb\nc", "0123456789", "last\n"]
+    assert found["t.over"].truncated
+    assert (tmp_path / "asked").read_text() == "x\nx\nx\n", "only the first probe is asked again"
+
+
+@pytest.mark.parametrize("shell", SHELLS)
+def test_guards_of_builtins_take_no_process_and_say_the_same(shell: list[str]) -> None:
+    there, gone = "command -v sh", "command -v no-such-program"
+    guards = {
+        there: True, gone: False, f"{there} && {gone}": False, f"{there} && {{ {gone} || {there}; }}": True,
+        "[ -r /proc/self/maps ]": True, "[ -d /run/no-such-folder ]": False,
+    }  # fmt: skip
+    probes = [Probe(f"t.g{i}", "echo yes", when=guard) for i, guard in enumerate(guards)]
+    script = compile_script(probes, NONCE)
+    assert script.count("\npc_know ") == len(guards)
+    found = read(run_script(shell, script), probes).evidence
+    assert [e.status == OK for e in found.values()] == list(guards.values())
+    for guard in ("command -v sh; exit", "[ -r /etc/passwd ]", "command -v sh && sleep 9", "command -v $(reboot)"):
+        assert "\npc_know " not in compile_script([Probe("t.g", "true", when=guard)], NONCE)
+
+
 def test_the_end_does_not_wait_for_a_guard(tmp_path: Path) -> None:
     """Fast probes with long deadlines leave no sleeping guard behind that would hold the connection open."""
     started = time.monotonic()

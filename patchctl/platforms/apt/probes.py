@@ -26,8 +26,10 @@ IS_APT = "command -v dpkg-query && command -v apt-get"
 
 # Every program of apt reads all its settings and lists first, and every process counts where hundreds of hosts share
 # the cores they run on. Where no file mentions a setting, it is at its default. apt takes upper and lower case alike.
+# Preferences are read along: a word too many only costs the slower way.
 _SAYS = r"""
-pc_set=$(grep -hoisE 'dir|architecture|periodic|#include' /etc/apt/apt.conf /etc/apt/apt.conf.d/*)
+pc_set=$(exec grep -hoisE 'dir|architecture|periodic|#include|^[[:space:]]*pin:' /etc/apt/apt.conf \
+  /etc/apt/apt.conf.d/* /etc/apt/preferences /etc/apt/preferences.d/*)
 pc_says() { case $APT_CONFIG:$pc_set in :*$1* | :*\#* | [!:]*) return 0 ;; *) return 1 ;; esac; }
 """
 
@@ -85,10 +87,13 @@ fi
 """
 
 # apt asks dpkg for the foreign architectures each time, which takes longer than all else that it does at its start.
+# dpkg keeps them in a file, which is not there where there never was one.
 _ASK = r"""
 pc_arch=
 if ! pc_says '[Aa][Rr][Cc][Hh]'; then
-  for pc_any in $(dpkg --print-architecture; dpkg --print-foreign-architectures); do
+  pc_any=$(exec dpkg --print-architecture)
+  [ ! -e /var/lib/dpkg/arch ] || pc_any="$pc_any $(exec dpkg --print-foreign-architectures)"
+  for pc_any in $pc_any; do
     pc_arch="$pc_arch -o APT::Architectures::=$pc_any"
   done
 fi
@@ -97,12 +102,19 @@ pc_apt() {
 }
 pc_policy() { apt-cache -c "$pc_conf" $pc_arch policy "$@" 2>&1; }
 echo "@@ targets"
-apt-get -c "$pc_conf" $pc_arch indextargets --format '$(FILENAME)|$(LABEL)|$(SUITE)|$(VERSION)|$(DESCRIPTION)' \
-  'Created-By: Packages' 2>&1 | while IFS='|' read -r pc_file pc_rest; do
-  pc_state=missing
+pc_up=$(exec apt-get -c "$pc_conf" $pc_arch indextargets --format \
+  '$(FILENAME)|$(LABEL)|$(SUITE)|$(VERSION)|$(DESCRIPTION)' 'Created-By: Packages' 2>&1)
+set -f
+IFS='
+'
+for pc_line in $pc_up; do
+  set +f
+  pc_file=${pc_line%%"|"*} pc_state=missing
   for pc_any in "$pc_file" "$pc_file".*; do [ -e "$pc_any" ] && pc_state=present; done
-  printf '%s %s|%s\n' "$pc_state" "${pc_file##*/}" "$pc_rest"
+  printf '%s %s\n' "$pc_state" "${pc_line##"${pc_file%/*}"/}"
 done
+unset IFS
+set +f
 """
 
 # Sorts out apt's listing by its headings: all names in it, and those that are kept back. Pure shell, as for processes.
@@ -129,12 +141,16 @@ echo "@@ versions"
 set +f
 """
 
-_URIS = "pc_apt --print-uris -V -o Acquire::ForceHash=SHA256 -o Dir::Cache::archives=/nonexistent"
+# apt starts the method of each source, only to ask what it can do: `copy` answers the same and starts in half the time.
+_URIS = (
+    "pc_apt --print-uris -V -o Acquire::ForceHash=SHA256 -o Dir::Cache::archives=/nonexistent "
+    "-o Dir::Bin::methods::http=copy -o Dir::Bin::methods::https=copy"
+)
 
 _UPGRADE = f'echo "@@ upgrade"; pc_up=$({_URIS} --with-new-pkgs upgrade)'
 
 _KEPT = r"""
-if grep -qs '^[[:space:]]*Pin:' /etc/apt/preferences /etc/apt/preferences.d/*; then
+if pc_says '[Pp][Ii][Nn]:'; then
   echo "@@ pinned"
   pc_policy $(dpkg-query -W -f '${binary:Package} ${db:Status-Status}\n' | sed -n 's/ installed$//p') | awk '
     function flush() { if (installed && installed == candidate && newer) printf "%s", block; block = ""; newer = 0 }
