@@ -77,7 +77,8 @@ def _policy(content: PolicyFile, name: str, text: str) -> Policy:
         notify=Notify(tuple(content.notify.halted), tuple(content.notify.finished)),
         offers=tuple(
             PackageOffer(
-                p.package, p.version, p.file, p.sha256, p.size, p.file.rpartition("/")[2], p.security, p.severity)
+                p.package, p.version, p.file, p.sha256, p.size, p.file.rpartition("/")[2], p.security, p.severity,
+                p.uninstall)
             for p in content.packages
         ),
         refresh=content.refresh, stage=content.stage, deadline=tuple(content.deadline.items()), bundle=content.bundle,

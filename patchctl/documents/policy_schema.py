@@ -32,6 +32,10 @@ from patchctl.documents.inventory_schema import REBOOT_WORDS
 from patchctl.model.localtime import parse_zone
 
 SEVERITIES = ("low", "medium", "important", "critical")
+UNINSTALL = (
+    r'^(?:dism|"?[A-Za-z]:(?:\\[A-Za-z0-9][A-Za-z0-9 ._()-]*)+\.exe"?(?: [/A-Za-z0-9-][A-Za-z0-9=_.:/-]*)*)$'
+)
+"""What can stand in a batch file as it is: dism, or a program by its whole path with plain arguments."""
 VERDICTS = ("approved", "pending", "rejected", "deferred")
 
 
@@ -157,6 +161,15 @@ class PackageSection(Strict):
     size: Whole
     security: Flag | None = None
     severity: Annotated[str, one_of(*SEVERITIES)] = ""
+    uninstall: Annotated[str, Field(pattern=UNINSTALL)] = ""
+
+    @model_validator(mode="after")
+    def it_is_known_how_it_is_taken_off(self) -> PackageSection:
+        kind = self.file.rpartition(".")[2].lower()
+        if self.uninstall and (kind == "msi" or (self.uninstall == "dism") == (kind == "exe")):
+            raise fail("uninstall-unfit", f"uninstall: {self.uninstall!r} does not fit a .{kind}",
+                       "a program with arguments for .exe, dism for .msu and .cab, none for .msi")
+        return self
 
     @model_validator(mode="after")
     def programs_have_versions(self) -> PackageSection:

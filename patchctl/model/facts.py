@@ -66,6 +66,8 @@ class Artefact:
     """Detached signature in base64, where the package manager wants one beside each file (pacman)."""
     carrier: str = ""
     """As Change.carrier: windows-update has no file of ours, its update id and revision name the content."""
+    uninstall: str = ""
+    """How it is taken off again, where its kind does not tell: as PackageOffer.uninstall."""
 
 
 @dataclass(frozen=True, slots=True)

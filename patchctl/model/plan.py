@@ -32,6 +32,8 @@ class Change:
     """Which approval rule let it through, or what it is needed by."""
     carrier: str = ""
     """"" = a file of the plan, by sha256; else who fetches and verifies it on the host: windows-update."""
+    replaces: str = ""
+    """SHA-256 of the file of the version it starts from, where that is taken off before the other is put in place."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -97,6 +97,8 @@ class PackageOffer:
     filename: str
     security: bool | None = None
     severity: str = ""
+    uninstall: str = ""
+    """How it is taken off again: a program with its arguments (.exe), `dism` (an update that is known to let go)."""
 
 
 @dataclass(frozen=True, slots=True)

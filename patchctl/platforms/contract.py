@@ -120,6 +120,24 @@ class WayBack(Protocol):
         ...
 
 
+class TakesOff(Protocol):
+    """What a platform with a way back may have besides: its installers refuse a lower version over a higher one.
+
+    So the higher one is taken off first, by its own file (Change.replaces), and not everything can be taken off.
+    """
+
+    def why_stays(self, artefact: Artefact) -> str:
+        """Return why the version in this file could not be taken off again, or "" if it could."""
+        ...
+
+    def read_removable(self, changes: Sequence[Change], output: str) -> dict[str, str]:
+        """Read earlier_probe's output for the packages that the changes install anew: why each would stay, "" if not.
+
+        What is not returned is not known, and counts as staying.
+        """
+        ...
+
+
 class WholeUpgrades(Protocol):
     """What a platform may have besides: its distributor supports hosts only that have all updates or none."""
 

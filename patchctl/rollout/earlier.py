@@ -8,18 +8,32 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from typing import cast
 
 from patchctl.model.errors import HostFailure
 from patchctl.model.facts import Artefact
 from patchctl.model.plan import Change, HostPlan, Plan, Undo
+from patchctl.platforms.contract import TakesOff
+from patchctl.platforms.registry import platform_named
 
 KEPT = "kept on the controller"
 Kept = Mapping[tuple[str, str, str], Artefact]
 """(package, version, arch) -> a file that the controller has; arch "" where the package manager names none."""
 ANY_ARCH = ("all", "noarch", "any", "")
 """Architectures of files that fit every host; a package may change from or to one of these between versions."""
-Earlier = Sequence[Artefact] | HostFailure | str
+
+
+@dataclass(frozen=True, slots=True)
+class Offered:
+    """What a host of a platform answered that takes off what is there first (platforms/contract.py, TakesOff)."""
+
+    files: tuple[Artefact, ...] = ()
+    removable: tuple[tuple[str, str], ...] = ()
+    """(package, why it would stay, "" = it can be removed) of what is installed anew."""
+
+
+Earlier = Sequence[Artefact] | Offered | HostFailure | str
 """What a host answered when asked for earlier versions, why it gave no answer, or why there is no way back on its
 platform, whatever is kept."""
 NOT_ASKED = HostFailure("not-asked", "the host was not asked for its earlier versions")
@@ -36,9 +50,10 @@ def add_ways_back(plan: Plan, answers: Mapping[str, Earlier], kept: Kept) -> Pla
         if host.skip or not host.changes:
             continue
         answer = answers.get(name, NOT_ASKED)
-        key = (id(host.changes), answer if isinstance(answer, str | HostFailure) else tuple(answer))
+        said = answer if isinstance(answer, str | HostFailure | Offered) else tuple(answer)
+        key = (id(host.changes), said)
         if key not in known:
-            known[key] = find_way_back(host, answer, kept)
+            known[key] = find_way_back(host, answer, kept, plan.artefacts)
         undo, wanted = known[key]
         hosts[name] = replace(host, undo=undo)
         for artefact in wanted:
@@ -46,11 +61,16 @@ def add_ways_back(plan: Plan, answers: Mapping[str, Earlier], kept: Kept) -> Pla
     return replace(plan, hosts=hosts, artefacts={sha256: files[sha256] for sha256 in sorted(files)})
 
 
-def find_way_back(host: HostPlan, answer: Earlier, kept: Kept) -> tuple[Undo, tuple[Artefact, ...]]:
-    """Return one host's way back and the files that it takes."""
+def find_way_back(
+    host: HostPlan, answer: Earlier, kept: Kept, own: Mapping[str, Artefact] | None = None
+) -> tuple[Undo, tuple[Artefact, ...]]:
+    """Return one host's way back and the files that it takes. `own` has the files of the plan's changes by SHA-256."""
     if isinstance(answer, str):
         return Undo(why_not=answer), ()
-    said = () if isinstance(answer, HostFailure) else tuple(answer)
+    platform = platform_named(host.platform)
+    taking_off = cast(TakesOff, platform) if hasattr(platform, "why_stays") else None
+    said = () if isinstance(answer, HostFailure) else answer.files if isinstance(answer, Offered) else tuple(answer)
+    removable = dict(answer.removable) if isinstance(answer, Offered) else {}
     offered = {(a.package, a.version, a.arch): a for a in reversed(said)}
     why_none = answer.message if isinstance(answer, HostFailure) else ""
     names = Counter(change.package for change in host.changes)
@@ -60,15 +80,26 @@ def find_way_back(host: HostPlan, answer: Earlier, kept: Kept) -> tuple[Undo, tu
     missing: list[str] = []
     never: list[str] = []
     for change in host.changes:
-        if change.carrier:
+        if change.carrier and (change.from_version or taking_off is None):
             never.append(f"{change.package}: {change.carrier} gives no earlier version")
         elif not change.from_version and names[change.package] > 1:
             never.append(f"{change.package}: installed anew in one of several architectures")
+        elif not change.from_version and taking_off is not None:
+            there = (own or {}).get(change.sha256)
+            why = removable.get(change.package)  # the host's own word counts before the policy's
+            if why is None:
+                why = taking_off.why_stays(there) if there else why_none or "not known whether it can be removed again"
+            removals.append(change.package)
+            never += [f"{change.package}: {why}"] if why else []
         elif not change.from_version:
             removals.append(change.package)
         elif file := find_file(change, offered, kept):
-            files.append(file)
-            changes.append(_backwards(change, file))
+            there = (own or {}).get(change.sha256) if taking_off is not None else None
+            if taking_off is not None and (why := taking_off.why_stays(there) if there else "its file is not known"):
+                never.append(f"{change.package}: {why}")
+            file = apart(file, there)
+            files += [file, there] if there is not None else [file]
+            changes.append(replace(_backwards(change, file), replaces=there.sha256 if there is not None else ""))
         else:
             missing.append(f"{change.package} {change.from_version}")
     if missing:
@@ -79,6 +110,13 @@ def find_way_back(host: HostPlan, answer: Earlier, kept: Kept) -> tuple[Undo, tu
     if never:
         return Undo(why_not="; ".join(never[:3])), ()
     return Undo(tuple(changes), tuple(removals)), tuple(files)
+
+
+def apart(file: Artefact, there: Artefact | None) -> Artefact:
+    """Return the file under another name, where the one that is staged beside it has the same."""
+    if there is None or file.filename.lower() != there.filename.lower():
+        return file
+    return replace(file, filename=f"earlier-{file.sha256[:8]}-{file.filename}")
 
 
 def find_file(change: Change, offered: Kept, kept: Kept) -> Artefact | None:

@@ -94,7 +94,7 @@ def build_takeback(
         for ring in plan.rings if any(host.ring == ring.name for host in hosts.values())
     )
     wave = {name: n for ring in rings for n, names in enumerate(ring.waves, 1) for name in names}
-    used = {change.sha256 for host in hosts.values() for change in host.changes}
+    used = {sha for host in hosts.values() for c in host.changes for sha in (c.sha256, c.replaces) if sha}
     return replace(
         plan, rollout=rollout, created_at=now, created_by=actor, rings=rings, blackout=(), on_failure="halt",
         hosts={name: replace(host, wave=wave.get(name, 0)) for name, host in hosts.items()}, undoes=plan.rollout,

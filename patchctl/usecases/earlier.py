@@ -15,9 +15,9 @@ from patchctl.model.evidence import Probe
 from patchctl.model.hosts import Host
 from patchctl.model.plan import HostPlan
 from patchctl.model.ports import Observer
-from patchctl.platforms.contract import WayBack
+from patchctl.platforms.contract import TakesOff, WayBack
 from patchctl.platforms.registry import platform_named
-from patchctl.rollout.earlier import Earlier, Kept, find_file
+from patchctl.rollout.earlier import Earlier, Kept, Offered, find_file
 from patchctl.usecases.access import Fleet
 from patchctl.usecases.scan import Opener, compile_probes, shell_of, stretch
 
@@ -38,7 +38,7 @@ def ask_earlier(
         platform = platform_named(plan.platform)
         if not hasattr(platform, "earlier_probe"):  # platforms/contract.py, WayBack: not all have it
             answers[name] = f"patchctl cannot restore earlier versions with {plan.platform} yet"
-        elif connections is not None and any(c.from_version and not find_file(c, {}, kept) for c in plan.changes):
+        elif connections is not None and _has_to_be_asked(plan, kept, hasattr(platform, "read_removable")):
             asked[name] = cast(WayBack, platform)
     if connections is None or not asked:
         return answers
@@ -47,7 +47,12 @@ def ask_earlier(
         observer.step(host.name, "way back")
         platform, changes = asked[host.name], plans[host.name].changes
         output = ask_probe(host, platform.earlier_probe(changes, refresh), connections)
-        return output if isinstance(output, HostFailure) else platform.read_earlier(changes, output)
+        if isinstance(output, HostFailure):
+            return output
+        files = platform.read_earlier(changes, output)
+        if not hasattr(platform, "read_removable"):  # platforms/contract.py, TakesOff: not all have it
+            return files
+        return Offered(files, tuple(cast(TakesOff, platform).read_removable(changes, output).items()))
 
     fleet = fleet_of(asked)
     observer.started("way back", len(fleet.hosts))
@@ -59,6 +64,11 @@ def ask_earlier(
     finally:
         observer.ended()
     return answers
+
+
+def _has_to_be_asked(plan: HostPlan, kept: Kept, removals: bool) -> bool:
+    """Whether a file is wanted that nobody keeps; with `removals` also whether something is to be removed again."""
+    return any(not find_file(c, {}, kept) if c.from_version else removals for c in plan.changes)
 
 
 def ask_probe(host: Host, probe: Probe, connections: Opener) -> str | HostFailure:

@@ -42,12 +42,13 @@ def artefacts_of(plan: Plan, host_plan: HostPlan) -> tuple[Artefact, ...]:
     for change in host_plan.changes:
         if change.carrier:
             continue
-        artefact = plan.artefacts.get(change.sha256)
-        if artefact is None:
-            raise RefusedError(
-                "artefact-unknown", f"the plan names no file for {change.package} {change.to_version}", "plan again"
-            )
-        found[artefact.sha256] = artefact
+        for sha256 in (change.replaces, change.sha256) if change.replaces else (change.sha256,):
+            artefact = plan.artefacts.get(sha256)
+            if artefact is None:
+                raise RefusedError(
+                    "artefact-unknown", f"the plan names no file for {change.package} {change.to_version}", "plan again"
+                )
+            found[artefact.sha256] = artefact
     return tuple(found.values())
 
 

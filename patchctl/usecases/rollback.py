@@ -104,7 +104,7 @@ def plan_rollback(
         if plan.skip or not plan.changes or not isinstance(facts, HostFacts):
             backs[name] = plan
             continue
-        undo, files = find_way_back(plan, answers.get(name, NOT_ASKED), request.kept)
+        undo, files = find_way_back(plan, answers.get(name, NOT_ASKED), request.kept, state.plan.artefacts)
         backs[name] = turn_back(plan, undo, facts)
         artefacts.update({artefact.sha256: artefact for artefact in files})
     known = {row.rollout for row in store.rollouts()}

@@ -57,12 +57,16 @@ def payload(kind: str) -> str:
         changes = (Change("proof", "", "0", "1", ZERO_SHA),)
     elif kind == "update-agent":
         changes = (Change(UPDATE_NAME, "", "", f"{UPDATE_ID}.1", carrier=CARRIER),)
+    elif kind == "take-back-msi":
+        # Off and on again by one file: what differs from going back to another version is that version's file.
+        artefacts = (Artefact("proof", "1", "", ZERO_SHA, 1, "proof.msi"),)
+        changes = (Change("proof", "", "2", "1", ZERO_SHA, replaces=ZERO_SHA),)
     elif kind != "nothing":
         removals = (PRODUCT if kind == "remove-msi" else REMOVED_KB,)
     return packages.install_batch(InstallRequest(changes, artefacts, removals, f"{STAGE}-{kind}"))
 
 
-PAYLOADS = (*FILE_KINDS, "update-agent", "remove-msi", "remove-kb", "nothing")
+PAYLOADS = (*FILE_KINDS, "update-agent", "remove-msi", "remove-kb", "take-back-msi", "nothing")
 
 
 def staging_texts(artefact: Artefact, content: bytes) -> dict[str, str]:
@@ -104,6 +108,8 @@ def parts() -> Mapping[str, str]:
         "collect.frame": compile_powershell((), NONCE),
         "runner.program": runner_windows_bodies.RUN,
         "resolve": packages.echo_text([Change("proof", "", "0", "1")]),
+        "earlier": PLATFORM.earlier_probe(
+            [Change("proof", "x64", "1", "2"), Change("KB0000000", "", "", "installed")]).command,
         "fingerprint": packages.fingerprint_text(["KB0000000", "proof"]),
         "download": packages.download_text(
             [Artefact("proof", "1", "", ZERO_SHA, 1, "proof.bin", ADDRESS)], f"{STAGE}-download"),
@@ -151,11 +157,13 @@ def parts_of(host: HostPlan, plan: Plan) -> list[str]:
     names = ["transport.bootstrap", "collect.frame", *(name for name in known if name.startswith("scan."))]
     if not host.changes_something:
         return names
-    names += ["resolve", "fingerprint", "runner.look", "runner.start", "runner.program", "runner.poll",
+    names += ["resolve", "fingerprint", "earlier", "runner.look", "runner.start", "runner.program", "runner.poll",
               "runner.cleanup"]  # fmt: skip
     if host.reboot != "never" and host.reboot_expected is not False:
         names.append("runner.reboot")
     kinds = {_kind(change, plan) for change in host.changes}
+    if host.undo is not None or plan.undoes:
+        kinds |= {"take-back-msi" for change in host.changes if change.replaces}
     kinds |= {"remove-kb" if removal.startswith("KB") else "remove-msi" for removal in host.removals}
     names += [f"payload.{kind}" for kind in sorted(kinds)]
     if kinds & set(FILE_KINDS):

@@ -8,6 +8,7 @@ The task scheduler, CIM and the update agent are the model's own.
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import json
 import re
@@ -29,6 +30,7 @@ from patchctl.model.hosts import Host
 from patchctl.platforms.windows import probes
 from patchctl.platforms.windows.read import _programs
 from tests.windows.check_answers import answer_checks
+from tests.windows.earlier import answer_earlier, copy_kept, remove_updates
 from tests.windows.runner import Request
 from tests.windows.wine import Disk
 from tests.windows.words import LITERAL, read_calls, read_items, read_values
@@ -68,6 +70,12 @@ class Offer:
     reboot: bool = False
     pending: bool = False
     """Installed, until the next boot it only waits."""
+    uninstallable: bool = True
+    """What the update agent says before it is installed."""
+    servicing: str = "removable"
+    """What component servicing says once it is: removable, permanent, superseded."""
+    fails_removal: int = 0
+    """Exit code of dism."""
 
 
 @dataclass
@@ -88,7 +96,8 @@ class WindowsHost:
     reboots: int = 0
     agent_installs: list[str] = field(default_factory=list)
     """Updates that the update agent installed, each time again."""
-
+    removed: list[str] = field(default_factory=list)
+    """Updates that dism took off, each time again."""
     checks: dict[str, dict[str, str]] = field(default_factory=dict)
     """What checks of baselines are told, by batch and question; registry values come from the registry itself."""
     unreadable: set[str] = field(default_factory=set)
@@ -131,6 +140,8 @@ class WindowsHost:
     def _probe(self, name: str, command: str) -> tuple[str, int]:
         if name == "windows.fingerprint":
             return self.fingerprint(re.findall(LITERAL, command.partition("\n")[0])), 0
+        if name == "windows.earlier":
+            return answer_earlier(self, command), 0
         if name == "windows.resolve":
             return "\n".join(re.findall(LITERAL, command)), 0
         if name.startswith("health."):
@@ -190,6 +201,7 @@ class WindowsHost:
                 "cves": list(o.cves), "severity": o.severity, "categories": ["Security Updates"],
                 "category_ids": ["0fa1201d-4330-4fa8-8ae9-b877473b6441" if o.security else "x"],
                 "installed": o.installed, "hidden": o.hidden, "size": 1000, "input": False, "reboot": 1,
+                "uninstallable": o.uninstallable,
             })  # fmt: skip
             lines += [{"kind": "history", "id": o.id, "revision": o.revision, "result": 2}] * o.succeeded
         return "\n".join(json.dumps(line) for line in lines)
@@ -202,14 +214,22 @@ class WindowsHost:
             self.disk.path(received[1]).write_bytes(data)
             return "", 0
         if "DownloadFile($uri, $part)" in script:
-            return "miss: this host reaches no server\n", 0
+            return copy_kept(self, script), 0
         values = read_values(script)
         if script.endswith(f"{send_windows._SETUP}{send_windows._LIST}}}\n"):
             self.disk.path(values["Directory"]).mkdir(parents=True, exist_ok=True)
             return self._sums(values, script, "", "end"), 0
         if script.endswith(f"{send_windows._SETUP}{send_windows._ACCEPT}}}\n"):
             return self._sums(values, script, ".part", "end"), 0
+        if script.endswith(f"{send_windows._SETUP}{send_windows._READ}}}\n"):
+            return self._read(script, values), 0
         return None
+
+    def _read(self, script: str, values: dict[str, str]) -> str:
+        start, blocks = (int(n) for n in re.findall(r"^\$(?:Start|Blocks) = (\d+)$", script, re.MULTILINE))
+        data = self.disk.path(values["Path"]).read_bytes()[start:start + blocks * 1_048_576]
+        lines = [f"data {base64.b64encode(data[at:at + 1_048_576]).decode()}" for at in range(0, len(data), 1_048_576)]
+        return "".join(f"\n{values['Nonce']} {line}\n" for line in ["begin", *lines, "end"])
 
     def _sums(self, values: dict[str, str], script: str, suffix: str, last: str) -> str:
         lines = []
@@ -225,7 +245,12 @@ class WindowsHost:
 
     def finish_updates(self, spool: Path) -> None:
         """Do what the update agent would have done in an attempt whose payload has ended, once."""
-        wanted = re.search(r"\$wanted = @\((.*)\)", (spool / "payload.cmd").read_text())
+        payload = (spool / "payload.cmd").read_text()
+        if (removed := re.search(r"\$removed = @\((.*)\)", payload)) and not (spool / "agent").exists():
+            (spool / "agent").write_text("")
+            remove_updates(self, spool, re.findall(LITERAL, removed[1]))
+            return
+        wanted = re.search(r"\$wanted = @\((.*)\)", payload)
         if wanted is None or (spool / "agent").exists():
             return
         (spool / "agent").write_text("")

@@ -16,6 +16,7 @@ from patchctl.connect.connections import Connections
 from patchctl.connect.credentials import Secrets
 from patchctl.deliver.cache import ArtefactCache
 from patchctl.model.codec import from_json, to_json
+from patchctl.model.errors import UsageError
 from patchctl.model.facts import Artefact
 from patchctl.model.fingerprint import planned_fingerprint
 from patchctl.model.hosts import Connection, HealthCheck, Host, Inventory
@@ -31,6 +32,7 @@ from patchctl.store.database import open_store
 from patchctl.usecases.hostjobs import HostVisits
 from patchctl.usecases.scan import collect_snapshot
 from tests.windows.model import ModelTransport, Offer, WindowsHost
+from tests.windows.products import installer_runs
 from tests.windows.runner import BASE
 
 KB = "11111111-2222-4333-8444-555555555555"
@@ -247,9 +249,38 @@ def test_a_product_is_removed_by_its_code(rig: Rig) -> None:
     rc, said = host.disk.run("cmd", "/d", "/c", "C:\\work\\payload.cmd")
     assert (rc, f"patchctl: exit-code {product.source} 0" in said) == (0, True), said
     assert [p for p in rig.facts("win1").packages if p.name == "demo-tool"] == []
-    rc, said = host.disk.run("cmd", "/d", "/c", "C:\\work\\payload.cmd")  # and again: not installed any more
-    found = diagnose("poll", None, {"log": said, "rc": rc}, PLATFORM.signatures)
-    assert (found.signature, rc) == ("not-installed", 1605 & 0xFF), said
+    rc, said = host.disk.run("cmd", "/d", "/c", "C:\\work\\payload.cmd")  # and again: it is gone, as wanted
+    assert (rc, f"patchctl: already-gone {product.source}" in said) == (0, True), said
+
+
+def test_a_lower_version_goes_in_after_the_higher_one_was_taken_off_by_its_own_file(
+    rig: Rig, msi: dict[str, Path]
+) -> None:
+    host, folder = rig.hosts["win1"], rig.hosts["win1"].disk.path("C:\\work")
+    folder.mkdir()
+    files = []
+    for version, path in msi.items():
+        (folder / path.name).write_bytes(path.read_bytes())
+        files.append(Artefact("demo-tool", version, "x64", version[0] * 64, 1, path.name))
+    assert host.disk.run("msiexec", "/i", "C:\\work\\demo-tool-2.0.0.msi", "/qn")[0] == 0
+    back = Change("demo-tool", "x64", "2.0.0", "1.0.0", "1" * 64, replaces="2" * 64)
+    payload = PLATFORM.install_script(InstallRequest((back,), tuple(files), (), "C:\\work"))
+    (folder / "payload.cmd").write_bytes(payload.replace("\n", "\r\n").encode())
+    for _ in range(2):  # cut off in the middle and begun again, it comes to the same end
+        rc, said = host.disk.run("cmd", "/d", "/c", "C:\\work\\payload.cmd")
+        assert rc == 0, said
+        found = [p.version for p in rig.facts("win1").packages if p.name == "demo-tool"]
+        assert found == ["1.0.0"], said
+    assert installer_runs(host.disk)[:3] == ["demo-tool 1.0.0", "demo-tool 2.0.0", "demo-tool 1.0.0"]
+    own = replace(files[1], filename="setup.exe")
+    request = InstallRequest((back,), (files[0], own), (), "C:\\work")
+    with pytest.raises(UsageError, match="names no uninstall command"):
+        PLATFORM.install_script(request)
+    own = replace(own, uninstall='"C:\\Program Files\\demo-tool\\uninst.exe" /S')
+    text = PLATFORM.install_script(replace(request, artefacts=(files[0], own)))
+    assert 'start "" /wait "C:\\Program Files\\demo-tool\\uninst.exe" /S\n' in text
+    with pytest.raises(UsageError, match="cannot stand in a batch file"):
+        PLATFORM.install_script(replace(request, artefacts=(files[0], replace(own, uninstall="C:\\a.exe & calc"))))
 
 
 def test_an_interrupted_attempt_is_retried_without_dpkgs_remedy() -> None:

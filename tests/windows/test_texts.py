@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 import tree_sitter
@@ -13,14 +14,15 @@ from patchctl.collect import runner_windows
 from patchctl.collect.powershell import compile_powershell
 from patchctl.collect.runner import Cleanup, Controller, Look, Poll, Reboot, Request, Start, Takeover
 from patchctl.deliver import send_windows
-from patchctl.model.errors import UsageError
+from patchctl.model.errors import HostFailure, UsageError
 from patchctl.model.facts import Artefact
 from patchctl.model.hosts import HealthCheck
-from patchctl.model.plan import Change
+from patchctl.model.plan import Change, HostPlan
 from patchctl.platforms.contract import InstallRequest
-from patchctl.platforms.windows import PLATFORM, packages, probes, update_agent
+from patchctl.platforms.windows import PLATFORM, earlier, packages, probes, removal, update_agent
 from patchctl.platforms.windows.codes import INSTALLER, UPDATE_AGENT, explain, normalise
 from patchctl.rollout.diagnose import diagnose
+from patchctl.rollout.earlier import Offered, find_way_back
 from patchctl.usecases.hostjobs_health import health_probes
 
 PARSER = tree_sitter.Parser(tree_sitter.Language(tree_sitter_pwsh.language()))
@@ -47,6 +49,8 @@ def texts() -> Iterator[tuple[str, str]]:
     yield "search", update_agent.search_text(online=True)
     yield "fingerprint", packages.fingerprint_text(["KB5031364", "demo-tool"])
     yield "resolve", packages.echo_text([UPDATE])
+    yield "earlier", earlier.command([UPDATE, Change("demo-tool", "x64", "1", "2")])
+    yield "remove", removal.remove_updates(["KB5031364", "KB5031365~0123abcd"])
     artefact = Artefact("demo-tool", "1", "x64", SHA, 1, "x.msi", "https://files.example.com/x.msi")
     yield "download", packages.download_text([artefact], FOLDER)
     for name, body in (("list", send_windows._LIST), ("accept", send_windows._ACCEPT)):
@@ -123,11 +127,45 @@ def test_what_cannot_stand_in_a_batch_file_is_refused() -> None:
     for folder in ("C:\\x&y", "C:\\%x%", "x", 'C:\\"'):
         with pytest.raises(UsageError):
             packages.install_batch(InstallRequest((change,), (artefact,), (), folder))
-    for removal in ("demo", "{x}", "KB1&calc"):
+    for name in ("demo", "{x}", "KB1&calc"):
         with pytest.raises(UsageError):
-            packages.install_batch(InstallRequest((), (), (removal,), FOLDER))
+            packages.install_batch(InstallRequest((), (), (name,), FOLDER))
     with pytest.raises(UsageError):
         update_agent.install_text([Change("KB1", "", "", "1' or '1")])
+
+
+def test_what_a_host_offers_to_go_back_to_is_read_and_nothing_else() -> None:
+    program = Change("7-Zip", "x64", "23.01", "24.08")
+    known, refused, silent = (replace(UPDATE, package=f"KB503000{n}") for n in range(3))
+    driver = replace(UPDATE, package="8cb3e1bd-7b4c-4b5e-9d0b-1f2f6f2f9a11")
+    policys = Change("KB5040000", "", "", "installed", SHA)
+    changes = [program, known, refused, silent, driver, policys]
+    said = "\r\n".join([
+        f"file|7-Zip|23.01|x64|{'AB' * 32}|4096", f"file|7-Zip|23.00|x64|{'AC' * 32}|4096",
+        f"file|..\\7-Zip|23.01|x64|{'AB' * 32}|4096", "file|7-Zip|23.01|x64|00|4096", "parts|other|1",
+        "update|KB5030000|removable", "update|KB5030001|permanent", "update|KB5030002|nonsense",
+        "update|KB5040000|unknown",
+    ])  # fmt: skip
+    (file,) = earlier.read(changes, said)
+    assert (file.filename, file.sha256, file.size, file.uri) == ("7-Zip-23.01.msi", "ab" * 32, 4096, "")
+    found = earlier.read_removable(changes, said)
+    assert found.pop(driver.package).startswith("an update without a KB number")
+    assert found == {"KB5030000": "", "KB5030001": "Windows calls it permanent: it cannot be uninstalled"}
+    plan = HostPlan("h", "all", 1, "windows", (program, policys))
+    own = {SHA: Artefact("KB5040000", "installed", "", SHA, 1, "kb.msu")}
+    undo, _ = find_way_back(plan, Offered((file,)), {}, own)
+    assert undo.why_not == (
+        "7-Zip: its file is not known; "
+        "KB5040000: nobody says that kb.msu can be uninstalled (uninstall: dism, once it was tried)")
+    later = Artefact("7-Zip", "24.08", "x64", "b" * 64, 1, "7-Zip-23.01.msi")  # a name that says nothing
+    plan = replace(plan, changes=(replace(program, sha256="b" * 64), policys))
+    own = {"b" * 64: later, SHA: replace(own[SHA], uninstall="dism")}
+    undo, files = find_way_back(plan, Offered((file,)), {}, own)
+    assert (undo.why_not, undo.removals, undo.changes[0].replaces) == ("", ("KB5040000",), "b" * 64)
+    assert len({one.filename for one in files}) == 2, "both are staged in one folder"
+    assert find_way_back(plan, Offered((file,), (("KB5040000", "permanent"),)), {}, own)[0].why_not == (
+        "KB5040000: permanent"), "the host's own word counts before the policy's"
+    assert "nobody" in find_way_back(plan, HostFailure("x", "nobody answered"), {}, own)[0].why_not
 
 
 def test_update_agent_text_stands_behind_the_batch_files_end() -> None:

@@ -14,7 +14,7 @@ from patchctl.model.facts import Artefact, HostFacts, OsRelease
 from patchctl.model.plan import Change
 from patchctl.model.rollout import Signature
 from patchctl.platforms.contract import InstallRequest
-from patchctl.platforms.windows import packages, probes, read
+from patchctl.platforms.windows import earlier, packages, probes, read
 from patchctl.platforms.windows.signatures import SIGNATURES
 
 read_os = read.read_os
@@ -56,6 +56,18 @@ class Windows:
 
     def install_script(self, request: InstallRequest) -> str:
         return packages.install_batch(request)
+
+    def earlier_probe(self, changes: Sequence[Change], refresh: str = "auto") -> Probe:
+        return Probe("windows.earlier", earlier.command(changes), root=True, timeout=600)
+
+    def read_earlier(self, changes: Sequence[Change], output: str) -> tuple[Artefact, ...]:
+        return earlier.read(changes, output)
+
+    def read_removable(self, changes: Sequence[Change], output: str) -> dict[str, str]:
+        return earlier.read_removable(changes, output)
+
+    def why_stays(self, artefact: Artefact) -> str:
+        return earlier.why_stays(artefact)
 
 
 PLATFORM = Windows()

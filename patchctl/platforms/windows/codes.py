@@ -66,6 +66,9 @@ UPDATE_AGENT: tuple[Code, ...] = (
     Code(0x80070643, "msi-fatal", "the update's Windows Installer package failed"),
     Code(0x800F081F, "component-source-missing", "files of the component store are missing (repair it with dism)",
          "package-manager"),
+    Code(0x800F0823, "servicing-stack-too-old", "the update needs a newer servicing stack: install that update first",
+         "package-manager"),
+    Code(0x800F0825, "cannot-uninstall", "Windows does not uninstall this update (it is permanent)"),
     Code(0x800F0831, "earlier-update-missing", "the component store misses an earlier update", "package-manager"),
     Code(0x800F0922, "component-install-failed", "the servicing stack could not complete the update (often the system "
          "reserved partition is full)", "disk"),

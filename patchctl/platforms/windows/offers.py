@@ -37,5 +37,6 @@ def add_offers(facts: HostFacts, offers: Sequence[PackageOffer]) -> HostFacts:
         if wanted:
             updates.append(Update(name, arch, installed, version, ORIGIN, offer.security, severity=offer.severity))
             artefacts.append(Artefact(
-                name, version, arch, offer.sha256, offer.size, offer.filename, offer.uri, ORIGIN))
+                name, version, arch, offer.sha256, offer.size, offer.filename, offer.uri, ORIGIN,
+                uninstall=offer.uninstall))
     return replace(facts, updates=tuple(updates), artefacts=tuple(artefacts))

@@ -1,8 +1,8 @@
 r"""What installs packages on Windows: a batch file, because cmd, msiexec and reg also run where there is no PowerShell.
 
-Files (.msi, .msu, .cab, .exe) are installed one by one, the first that fails ends it. Updates of the Windows Update
-Agent follow, by PowerShell text that stands behind the batch file's end. Its exit code is 0, or that of the first
-installer that failed. Every code is printed as `patchctl: exit-code FILE NUMBER`.
+Files (.msi, .msu, .cab, .exe) are installed one by one, the first that fails ends it; where an earlier version is put
+back, the later one is taken off first. Updates follow, by PowerShell text that stands behind the batch file's end. The
+exit code is 0, or that of the first installer that failed. Every code is printed as `patchctl: exit-code FILE NUMBER`.
 """
 
 from __future__ import annotations
@@ -16,15 +16,15 @@ from patchctl.model.plan import Change
 from patchctl.model.text import quote_powershell
 from patchctl.platforms.contract import InstallRequest
 from patchctl.platforms.windows.codes import INSTALLER, UPDATE_AGENT, spellings
+from patchctl.platforms.windows.earlier import kb_of
 from patchctl.platforms.windows.probes import UNINSTALL
 from patchctl.platforms.windows.read import CARRIER
+from patchctl.platforms.windows.removal import remove_product, remove_updates, take_off
 from patchctl.platforms.windows.system_task import as_system
 from patchctl.platforms.windows.update_agent import install_text, search_text
 
 _FILE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+~-]{0,200}\.(?P<kind>msi|msu|cab|exe)", re.IGNORECASE)
 _FOLDER = re.compile(r"[A-Za-z]:(?:\\[A-Za-z0-9][A-Za-z0-9 ._-]*)+")
-_PRODUCT = re.compile(r"\{[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}\}")
-_KB = re.compile(r"KB(\d{4,8})")
 # wusa takes .msu files when SYSTEM calls it; programs must know the usual words for silence.
 _COMMANDS = {
     "msi": 'start "" /wait msiexec.exe /i "{file}" /qn /norestart REBOOT=ReallySuppress '
@@ -107,6 +107,7 @@ def install_batch(request: InstallRequest) -> str:
     """Return the payload. Raise UsageError for what cannot stand in a batch file as it is: nothing is quoted there."""
     files = {artefact.sha256: artefact for artefact in request.artefacts}
     carried = [change for change in request.changes if change.carrier == CARRIER]
+    updates = [removal for removal in request.removals if kb_of(removal)]
     lines = [_HEAD]
     if not _FOLDER.fullmatch(request.directory):
         raise UsageError("invalid-name", f"{request.directory!r} cannot be a folder in a batch file", "")
@@ -114,15 +115,16 @@ def install_batch(request: InstallRequest) -> str:
         lines.append(f'if not exist "{request.directory}\\." exit /b 3\ncd /d "{request.directory}"\n')
     for number, change in enumerate((c for c in request.changes if c.carrier != CARRIER), 1):
         lines.append(_install(change, files, number))
-    for number, removal in enumerate(request.removals, 1):
-        lines.append(_remove(removal, number))
-    if carried:
-        lines.append(f"echo patchctl: step update-agent\n{_AGENT}")
+    for number, removal in enumerate((r for r in request.removals if not kb_of(r)), 1):
+        lines.append(remove_product(removal, number))
+    if carried or updates:
+        lines.append(f"echo patchctl: step {'update-agent' if carried else 'remove-updates'}\n{_AGENT}")
     good = " ".join(word for code in (*INSTALLER, *UPDATE_AGENT) if code.ok for word in spellings(code.number)[:1])
     reboot = " ".join(str(code.number) for code in INSTALLER if code.ok and code.reboot)
     lines.append(_END.format(good=good, reboot=reboot))
-    if carried:
-        lines.append(f"#AGENT#\n{install_text(carried)}")
+    if carried or updates:
+        removing = remove_updates(updates) if updates else ""
+        lines.append(f"#AGENT#\n{removing}{install_text(carried) if carried else ''}")
     return "".join(lines)
 
 
@@ -133,40 +135,44 @@ def _install(change: Change, files: dict[str, Artefact], number: int) -> str:
         name = artefact.filename if artefact else ""
         raise UsageError("invalid-name", f"{name!r} of {change.package!r} is no file that Windows installs",
                          "it must end in .msi, .msu, .cab or .exe, of letters, digits and . _ + ~ - only")
+    there = files.get(change.replaces)
+    if change.replaces and there is None:
+        raise UsageError("invalid-name", f"no file is known of the {change.package} that is to be taken off", "")
+    off = take_off(there, number) if there is not None else ""
     command = _COMMANDS[found["kind"].lower()].format(file=artefact.filename, number=number)
     return (
-        f"echo patchctl: step install {artefact.filename}\n{command}\n"
+        f"{off}echo patchctl: step install {artefact.filename}\n{command}\n"
         f"call :judge {artefact.filename} %errorlevel%\nif not %bad%==0 goto :end\n"
     )
 
 
-def _remove(removal: str, number: int) -> str:
-    """Uninstall `{PRODUCT-CODE}` by msiexec, `KBnnnnnnn` by wusa."""
-    if _PRODUCT.fullmatch(removal):
-        command = f'start "" /wait msiexec.exe /x {removal} /qn /norestart /l*v "%~dp0remover.{number}.txt"'
-    elif found := _KB.fullmatch(removal):
-        command = f'start "" /wait wusa.exe /uninstall /kb:{found[1]} /quiet /norestart'
-    else:
-        raise UsageError("invalid-name", f"{removal!r} is neither a product code nor a KB number", "")
-    return (
-        f"echo patchctl: step remove {removal}\n{command}\n"
-        f"call :judge {removal} %errorlevel%\nif not %bad%==0 goto :end\n"
-    )
-
-
 def download_text(artefacts: Sequence[Artefact], directory: str) -> str:
-    """Return PowerShell that fetches files by http(s) into the directory, checks SHA-256, and says have or miss."""
+    """Return PowerShell that fetches files by http(s) into the directory, checks SHA-256, and says have or miss.
+
+    A file without an address is looked for among the packages that Windows Installer keeps.
+    """
     items = ",\n".join(
-        f"@({quote_powershell(a.sha256)}, {quote_powershell(a.filename)}, {quote_powershell(a.uri)})" for a in artefacts
+        f"@({quote_powershell(a.sha256)}, {quote_powershell(a.filename)}, {quote_powershell(a.uri)}, {int(a.size)})"
+        for a in artefacts
     )
     return f"""& {{
 [Net.ServicePointManager]::SecurityProtocol = [Net.ServicePointManager]::SecurityProtocol -bor 3072
 $directory = {quote_powershell(directory)}
 foreach ($item in @({items})) {{
-  $sum, $file, $uri = $item
-  if (-not $uri) {{ continue }}
+  $sum, $file, $uri, $size = $item
   try {{
     $part = "$directory\\$file.part"
+    if (-not $uri) {{
+      foreach ($kept in [IO.Directory]::GetFiles("$env:SystemRoot\\Installer", '*.msi')) {{
+        if ((New-Object IO.FileInfo $kept).Length -ne $size) {{ continue }}
+        if ((Get-FileHash -LiteralPath $kept -Algorithm SHA256).Hash -ne $sum) {{ continue }}
+        [IO.File]::Copy($kept, $part, $true)
+        [IO.File]::Delete("$directory\\$file"); [IO.File]::Move($part, "$directory\\$file")
+        "have $sum"
+        break
+      }}
+      continue
+    }}
     if ($uri -notmatch '^https?://') {{ throw 'no http or https address' }}
     (New-Object Net.WebClient).DownloadFile($uri, $part)
     $seen = (Get-FileHash -LiteralPath $part -Algorithm SHA256).Hash

@@ -72,6 +72,7 @@ foreach ($update in $found.Updates) {
     category_ids = @($update.Categories | ForEach-Object { $_.CategoryID })
     installed = [bool]$update.IsInstalled; hidden = [bool]$update.IsHidden; browse_only = [bool]$update.BrowseOnly
     downloaded = [bool]$update.IsDownloaded; size = [long]$update.MaxDownloadSize
+    uninstallable = [bool]$update.IsUninstallable
     input = [bool]$update.InstallationBehavior.CanRequestUserInput
     reboot = [int]$update.InstallationBehavior.RebootBehavior; changed = Get-Unix $update.LastDeploymentChangeTime
   } | ConvertTo-Json -Compress -Depth 4

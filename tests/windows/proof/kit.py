@@ -90,6 +90,7 @@ def _reading() -> Iterator[Step]:
     yield _runner("look", Look(), "seen")
     yield Step("resolve", parts["resolve"], ("resolve",), ("@@ changes", "@@ end"))
     yield _probe("fingerprint", parts["fingerprint"], ["fingerprint"], must=[])
+    yield _probe("earlier", parts["earlier"], ["earlier"], must=["update|KB0000000|unknown"], never=["error|"])
     yield _probe("health.unit", parts["health.unit"], ["health.unit"], must=["active"])
     yield _probe("health.no_new_failed_units", parts["health.no_new_failed_units"], ["health.no_new_failed_units"],
                  must=[])
@@ -153,17 +154,19 @@ def _changing() -> Iterator[Step]:
     yield _runner("reboot", wp.REQUESTS[3], "requested", changing=True, needs="reboot")
 
 
-_NEEDS = {"nothing": "", "update-agent": "update", "remove-kb": "removekb", "remove-msi": "removeproduct"}
+_NEEDS = {"nothing": "", "update-agent": "update", "remove-kb": "removekb", "remove-msi": "removeproduct",
+          "take-back-msi": "msi"}  # fmt: skip
 
 
 def _attempt(kind: str) -> Iterator[Step]:
     """Start, wait for and clean up one attempt, as a rollout does."""
     attempt, folder = f"proof-{kind}.1", f"{wp.STAGE}-{kind}"
     needs = _NEEDS.get(kind, kind)
-    files = ((wp.ZERO_SHA, f"proof.{kind}"),) if kind in wp.FILE_KINDS else ()
+    name = "proof.msi" if kind == "take-back-msi" else f"proof.{kind}"
+    files = ((wp.ZERO_SHA, name),) if kind in (*wp.FILE_KINDS, "take-back-msi") else ()
     start = Start(attempt, wp.payload(kind), wp.parts()["fingerprint"], folder, files)
     yield _runner(f"start.{kind}", start, "started", changing=True, needs=needs,
-                  copies=f"{folder}\\proof.{kind}" if files else "")
+                  copies=f"{folder}\\{name}" if files else "")
     yield _runner(f"poll.{kind}", Poll(attempt), "finished", changing=True, needs=needs,
                   repeat=f"{wp.NONCE} state running", must=(f"{wp.NONCE} result 0 ",),
                   proves=(f"payload.{kind}", "runner.program", "runner.start"))

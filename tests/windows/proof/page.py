@@ -12,7 +12,8 @@ PAGE = Path(__file__).parents[3] / "docs" / "howto" / "windows-proof.md"
 BEGIN, END = "<!-- parts: python -m tests.windows.proof page -->\n", "<!-- end of parts -->\n"
 _GROUPS = {
     "transport": "how a text comes to PowerShell", "collect": "the frame of a collection", "scan": "what `scan` asks",
-    "resolve": "`plan`", "fingerprint": "versions before and after", "runner": "the host runner",
+    "resolve": "`plan`", "earlier": "the way back", "fingerprint": "versions before and after",
+    "runner": "the host runner",
     "stage": "files to and from the host", "download": "files fetched by the host", "payload": "what an attempt runs",
     "check": "what `assess` asks, for each check type", "sca": "what Wazuh policies ask", "health": "health checks",
 }  # fmt: skip
