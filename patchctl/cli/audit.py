@@ -36,9 +36,10 @@ def verify(
     """
     from patchctl.cli.visiting import settings_of
     from patchctl.store.database import open_store
-    from patchctl.usecases.audit import HEAD_FILE, keep_head, parse_head, verify_audit
+    from patchctl.usecases.audit import HEAD_FILE, keep_head, parse_head, refuse_missing, verify_audit
 
     settings = settings_of({"state": state})
+    refuse_missing(settings.state, settings.reports, bool(heads))
     with open_store(settings.state, writable=False) as store:
         found = verify_audit(store, settings.reports, [parse_head(text, store) for text in heads])
     if found.ok and found.records and not check:

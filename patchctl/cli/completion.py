@@ -6,17 +6,19 @@ import sys
 
 import click
 
+_HELP = """Print shell completion for bash, zsh or fish.
 
-@click.command("completion")
+\b
+bash: patchctl completion bash > ~/.local/share/bash-completion/completions/patchctl
+zsh:  patchctl completion zsh > "${fpath[1]}/_patchctl"
+fish: patchctl completion fish > ~/.config/fish/completions/patchctl.fish
+"""
+
+
+@click.command("completion", help=_HELP)
 @click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
 def command(shell: str) -> None:
-    r"""Print shell completion for bash, zsh or fish.
-
-    \b
-    bash: patchctl completion bash > ~/.local/share/bash-completion/completions/patchctl
-    zsh:  patchctl completion zsh > "${fpath[1]}/_patchctl"
-    fish: patchctl completion fish > ~/.config/fish/completions/patchctl.fish
-    """
+    """Print the completion of a shell."""
     from click.shell_completion import get_completion_class
 
     from patchctl.cli.main import main

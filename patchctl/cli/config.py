@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 
 import click
 
 from patchctl.cli.options import output_option
 from patchctl.cli.output import Column, Document, emit
+
+_URL_PASSWORD = re.compile(r"(://[^/@:]*:).*@")
+"""A password in the URL of a database (RFC 3986, section 3.2.1, warns of it): accepted, never shown."""
 
 
 @click.group("config")
@@ -33,6 +37,8 @@ def show(origin: bool, output: str) -> None:
             shown: object = repr(value).removeprefix("SecretRef(").removesuffix(")")
         elif isinstance(value, tuple):
             shown = [str(item) for item in value]
+        elif key == "state":
+            shown = _URL_PASSWORD.sub(r"\1***@", str(value))
         else:
             shown = str(value) if isinstance(value, Path) else to_data(value)
         rows.append({"key": key, "value": shown, "origin": settings.origins.get(key, "default")})

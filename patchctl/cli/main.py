@@ -89,6 +89,9 @@ def start_lean() -> None:
 def run() -> None:
     """Run the command line and exit with the documented code; no traceback reaches a user unasked."""
     start_lean()
+    from patchctl.cli.streams import prepare_streams
+
+    prepare_streams()
     from patchctl.cli.redacting import CleanStream, RunSecrets
 
     secrets = RunSecrets()
@@ -96,12 +99,10 @@ def run() -> None:
     try:
         code = main.main(standalone_mode=False, obj=secrets)
         sys.stdout.flush()
-    except Exception as error:  # noqa: BLE001 - the last handler of the program: it reports and exits, never hides
+    except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 - the last handler: it reports and exits, never hides
         from patchctl.cli.failure import report_failure
 
-        code = report_failure(error)
-    except KeyboardInterrupt:
-        code = 130
+        code = report_failure(error, sys.argv[1:])
     try:
         sys.stdout.flush()
     except BrokenPipeError:

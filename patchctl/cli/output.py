@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from patchctl.cli.streams import is_utf8
 from patchctl.model import text
 from patchctl.model.text import strip_control
 
@@ -89,8 +90,14 @@ def emit(document: Document, fmt: str, *, to_stderr: bool = False) -> None:
     stream = sys.stderr if to_stderr else sys.stdout
     width = shutil.get_terminal_size().columns if stream.isatty() else 0
     write = getattr(stream, "write_cleaned", stream.write)
-    write(render(_without_secrets(document), fmt, width))
+    shown = render(_without_secrets(document), fmt, width)
+    write(_escape(shown) if fmt in ("json", "jsonl") and not is_utf8(stream) else shown)
     stream.flush()
+
+
+def _escape(text: str) -> str:
+    """Return JSON with everything beyond ASCII escaped (RFC 8259, section 7): such characters stand in strings only."""
+    return "".join(char if char < "\x80" else json.dumps(char)[1:-1] for char in text)
 
 
 def _without_secrets(document: Document) -> Document:

@@ -49,13 +49,17 @@ class CleanStream:
 
     def __init__(self, stream: TextIO, clean: Callable[[str], str]) -> None:
         self._stream, self._clean = stream, clean
+        self.used = False
+        """Whether anything was written."""
 
     def write(self, text: str) -> int:
+        self.used = self.used or bool(text)
         self._stream.write(self._clean(text))
         return len(text)
 
     def write_cleaned(self, text: str) -> None:
         """Write what was cleaned already, value by value: masking digits inside JSON would break it."""
+        self.used = self.used or bool(text)
         self._stream.write(text)
 
     def writelines(self, lines: list[str]) -> None:

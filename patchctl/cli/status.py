@@ -32,7 +32,7 @@ def command(inventory: tuple[str, ...], state: str | None, output: str, quiet: b
     """
     from patchctl.cli.visiting import settings_of
     from patchctl.documents.inventories import load_inventory
-    from patchctl.store.database import open_store
+    from patchctl.store.database import open_store, sqlite_path, store_exists
     from patchctl.usecases.status import read_status
 
     settings = settings_of({"state": state, "inventory": inventory})
@@ -47,7 +47,9 @@ def command(inventory: tuple[str, ...], state: str | None, output: str, quiet: b
     }  # fmt: skip
     health = found["store"]
     counts = f"{health['rows']['snapshots']:,} snapshots, {health['records']:,} audit records"
-    footer = (f"store {format_bytes(health['total_bytes'])}, {counts}",)
+    there = store_exists(settings.state)
+    footer = (f"store {format_bytes(health['total_bytes'])}, {counts}" if there else (
+        f"no store yet at {sqlite_path(settings.state)}: nothing was recorded from here"),)
     if not (quiet and not any(summary.values())):
         emit(Document("patchctl/status/1", {**found, "summary": summary}, rows, COLUMNS, "rollouts", footer), output)
 

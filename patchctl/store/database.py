@@ -49,7 +49,7 @@ from patchctl.store.snapshots import (
     times_seen,
 )
 
-__all__ = ["RolloutRow", "Store", "open_store", "sqlite_path", "upgrade_store"]
+__all__ = ["RolloutRow", "Store", "open_store", "sqlite_path", "store_exists", "upgrade_store"]
 
 
 def open_store(url: str, *, writable: bool = True, now: Callable[[], float] = time.time) -> Store:
@@ -63,6 +63,14 @@ def open_store(url: str, *, writable: bool = True, now: Callable[[], float] = ti
         return Store(Database(engine, writable=writable), _prepare(engine, writable=writable), now)
     except sa.exc.SQLAlchemyError as error:
         raise explain(error) from error
+
+
+def store_exists(url: str) -> bool:
+    """Say whether there is a file of that SQLite store. Of a database server it is not known: True."""
+    try:
+        return sqlite_path(url).exists()
+    except StoreError:
+        return True
 
 
 def upgrade_store(url: str) -> list[int]:

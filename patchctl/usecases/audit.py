@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from patchctl.model.codec import from_json, to_json
-from patchctl.model.errors import StoreError, UsageError
+from patchctl.model.errors import StoreError, TrustError, UsageError
 from patchctl.store.chain import ChainReport, Head
-from patchctl.store.database import Store
+from patchctl.store.database import Store, sqlite_path, store_exists
 from patchctl.usecases.atomic import write_atomically
 
 HEAD_FILE = "audit-head.json"
@@ -25,6 +25,17 @@ def verify_audit(store: Store, reports: Path, stated: Sequence[Head] = (), *, de
     """
     kept = read_head(reports / HEAD_FILE)
     return store.verify_chain([*stated, *([kept] if kept else [])], deep=deep)
+
+
+def refuse_missing(url: str, reports: Path, stated: bool) -> None:
+    """Raise where there is no store: TrustError if a head says that there was one, else UsageError."""
+    if store_exists(url):
+        return
+    if stated or read_head(reports / HEAD_FILE) is not None:
+        raise TrustError("audit-missing", f"there is no store at {sqlite_path(url)}: a kept head says there was one",
+                         "name the right one with --state, or bring it back: patchctl state restore")
+    raise UsageError("no-store", f"there is no store at {sqlite_path(url)}: nothing was recorded, nothing is verified",
+                     "run it in the project folder, or name the store with --state")
 
 
 def keep_head(head: Head, *files: Path) -> None:

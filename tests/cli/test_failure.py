@@ -1,0 +1,90 @@
+"""Commands that fail: a document for programs, one exit code for both, and streams in any state."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import jsonschema
+import pytest
+import yaml
+
+from patchctl.cli.failure import format_asked
+from patchctl.cli.output import _escape
+
+ROOT = Path(__file__).parents[2]
+SCHEMA = json.loads((ROOT / "docs" / "schemas" / "error.json").read_text())
+PROGRAM = [sys.executable, "-c", "from patchctl.cli.main import run; run()"]
+
+
+def patchctl(folder, *argv, **how):
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "HOME": str(folder), **how.pop("env", {})}
+    how = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **how}
+    return subprocess.run([*PROGRAM, *argv], cwd=folder, env=environment, check=False, **how)
+
+
+@pytest.mark.parametrize(("argv", "code"), [
+    (["scan", "-o", "json"], "invalid-documents"),
+    (["scan", "-qojson", "--limt", "x"], "usage"),
+    (["rollout", "status", "--output=json"], "no-rollout"),
+    (["audit", "verify", "-o", "json"], "no-store"),
+])
+def test_a_failure_is_a_document_too(tmp_path, argv, code):
+    done = patchctl(tmp_path, *argv)
+    found = json.loads(done.stdout)
+    jsonschema.validate(found, SCHEMA)
+    assert (found["error"]["code"], found["exit_code"], done.returncode) == (code, 2, 2)
+    assert found["error"]["message"].encode() in done.stderr
+    if code == "invalid-documents":
+        assert found["problems"][0]["code"] == "missing-file"
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_yaml_and_json_lines_too_but_tables_and_csv_stay_empty(tmp_path):
+    assert yaml.safe_load(patchctl(tmp_path, "scan", "-o", "yaml").stdout)["exit_code"] == 2
+    lines = [json.loads(line) for line in patchctl(tmp_path, "scan", "-o", "jsonl").stdout.splitlines()]
+    assert [line["schema"] for line in lines] == ["patchctl/error/1"] * 2
+    assert patchctl(tmp_path, "scan", "-o", "csv").stdout == patchctl(tmp_path, "scan").stdout == b""
+
+
+def test_what_was_said_to_be_kept_and_is_gone_is_a_matter_of_trust(tmp_path):
+    done = patchctl(tmp_path, "audit", "verify", "--head", f"5:{'0' * 64}", "-o", "json")
+    assert (done.returncode, json.loads(done.stdout)["error"]["code"]) == (13, "audit-missing")
+
+
+@pytest.mark.parametrize(("argv", "expected"), [
+    ([], ""), (["-o", "json"], "json"), (["-ojson"], "json"), (["-qo", "csv"], "csv"), (["--output=yaml"], "yaml"),
+    (["--out", "json"], ""), (["--", "-o", "json"], ""), (["-o"], ""),
+])
+def test_the_format_is_read_from_any_command_line(argv, expected):
+    assert format_asked(["scan", *argv]) == expected
+
+
+def test_closed_streams_are_no_reason_to_fail_and_nothing_is_opened_in_their_place(tmp_path):
+    for number in (0, 1, 2):
+        line = f'exec "$@" {number}{"<" if number == 0 else ">"}&-'
+        shell = ["sh", "-c", line, "sh", *PROGRAM, "state", "prune"]
+        done = subprocess.run(shell, cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(ROOT)}, check=False,
+                              capture_output=True)
+        assert (number, done.returncode) == (number, 0), done.stderr
+    assert (tmp_path / ".patchctl" / "state.db").read_bytes().startswith(b"SQLite format 3\0")
+
+
+def test_a_terminal_that_is_not_utf8_gets_what_it_can_show(tmp_path):
+    (tmp_path / "inventories").mkdir()
+    (tmp_path / "inventories" / "i.yaml").write_text("hosts: {a: {vars: {x: 'Köln — ☃ 😀'}}}\n")
+    environment = {"PYTHONIOENCODING": "ascii", "PYTHONUTF8": "0"}
+    table = patchctl(tmp_path, "inventory", "show", "a", env=environment)
+    assert (table.returncode, table.stderr) == (0, b"")
+    found = patchctl(tmp_path, "inventory", "show", "a", "-o", "json", env=environment).stdout
+    assert found.isascii() and "Köln — ☃ 😀" in json.dumps(json.loads(found), ensure_ascii=False)
+    assert json.loads(_escape(json.dumps("a\"\\\n\x7f😀", ensure_ascii=False))) == "a\"\\\n\x7f😀"
+
+
+def test_a_password_in_a_state_url_is_not_shown(tmp_path):
+    environment = {"PATCHCTL_STATE": "postgresql://ops:hunter2@127.0.0.1:1/p"}
+    for argv in (["config", "show"], ["config", "show", "-o", "json"], ["status"], ["status", "-o", "json"]):
+        done = patchctl(tmp_path, *argv, env=environment)
+        assert b"hunter2" not in done.stdout + done.stderr
+    assert b"postgresql://ops:***@127.0.0.1:1/p" in patchctl(tmp_path, "config", "show", env=environment).stdout
