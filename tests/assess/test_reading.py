@@ -66,10 +66,10 @@ def test_sshd_options_in_match_blocks_are_found(option: str, value: str, user: s
 @settings(max_examples=80)
 @given(st.sampled_from(["drop", "accept"]),
        st.lists(st.sampled_from(["tcp dport 22 accept", "drop", "counter"]), max_size=3))
-def test_firewalls_default_is_the_last_rule_for_all_or_the_policy(policy: str, rules: list[str]) -> None:
+def test_firewalls_default_is_the_first_rule_for_all_or_the_policy(policy: str, rules: list[str]) -> None:
     body = "".join(f"\t\t{rule}\n" for rule in rules)
     text = f"table inet t {{\n\tchain c {{\n\t\ttype filter hook input priority 0; policy {policy};\n{body}\t}}\n}}\n"
     hook, = read_nft(text)
-    assert hook.default == ("drop" if rules and rules[-1] == "drop" else policy)
+    assert hook.default == ("drop" if "drop" in rules else policy)
     saved = f"*filter\n:INPUT {policy.upper()} [0:0]\n-A INPUT -j DROP\nCOMMIT\n*nat\n:INPUT ACCEPT [0:0]\nCOMMIT\n"
     assert read_iptables(saved)[0].default == "drop"

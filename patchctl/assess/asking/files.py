@@ -67,7 +67,7 @@ pc_cat() {
     print "@@ " ARGV[i]
     if (n > cap) print "@! larger than " cap " bytes"
     else if (got < 0) print "@! not readable"
-    else printf "%s", text } }' "$@"
+    else printf "%s", text } }' "$@" || pc_bad 'awk failed'
 }
 """
 
@@ -150,6 +150,7 @@ pc_stat() {
   [ $# -gt 0 ] || return 0
   stat -L -c '@@ %n
 =%f %u %g %U %G' -- "$@" 2>/dev/null
+  case $? in 0|1) ;; *) pc_bad 'stat failed' ;; esac
 }
 pc_sum() {
   printf '@@ sha256:%s\n' "$1"; pc_state "$1"
@@ -157,15 +158,16 @@ pc_sum() {
   if [ -d "$1" ]; then echo '@! a directory'; return; fi
   if [ ! -f "$1" ]; then echo '@! not a regular file'; return; fi
   if [ "$(stat -L -c %s -- "$1" 2>/dev/null || echo 0)" -gt CAP ]; then echo '@! larger than CAP bytes'; return; fi
-  if pc_h=$(sha256sum -- "$1" 2>/dev/null); then printf '=%s\n' "${pc_h%% *}"; else echo '@! sha256sum failed'; fi
+  pc_h=$(sha256sum -- "$1" 2>/dev/null) || pc_h=
+  if [ ${#pc_h} -gt 64 ]; then printf '=%s\n' "${pc_h%% *}"; else echo '@! sha256sum failed'; fi
 }
 pc_acl() {
   printf '@@ acl:%s\n' "$1"
   if [ ! -e "$1" ]; then echo '@- no such file'; return; fi
   case $(ls -ldL -- "$1" 2>/dev/null) in
-    ??????????+*) if command -v getfacl >/dev/null 2>&1; then getfacl -cpEn -- "$1" 2>/dev/null | sed 's/^/=/'
-                  else echo '=an access control list'; fi ;;
-    ?????*) ;;
+    ??????????+*) pc_h=$(getfacl -cpEn -- "$1" 2>/dev/null | sed 's/^/=/') || pc_h=
+                  printf '%s\n' "${pc_h:-=an access control list}" ;;
+    [-a-zA-Z][-r][-w]???????*) ;;
     *) echo '@! not readable' ;;
   esac
 }

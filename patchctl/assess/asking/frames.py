@@ -13,11 +13,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from functools import lru_cache
 
-from patchctl.assess.checks.contract import Answer
+from patchctl.assess.checks.contract import Answer, Answers, Batch, Unreadable
 from patchctl.model.text import one_line, quote_sh
 
+# pc_bad WHY: the answer that is being given does not count; what was killed may have left a line half said.
 # pc_run QUESTION PROGRAM ARGS...: frames what a program says and its exit code; standard error is part of it.
 PRELUDE = r"""
+pc_bad() { printf '\n@! %s\n' "$1"; }
 pc_frame() {
   awk 'NR > 2 { print "=" b } { b = a; a = $0 }
     END { if (NR > 1 && b != "") print "=" b; print "@= " a }'
@@ -25,7 +27,7 @@ pc_frame() {
 pc_run() {
   printf '@@ %s\n' "$1"; shift
   if command -v "$1" >/dev/null 2>&1; then
-    { "$@" </dev/null 2>&1; printf '\n%s\n' "$?"; } | pc_frame
+    { "$@" </dev/null 2>&1; printf '\n%s\n' "$?"; } | pc_frame || pc_bad 'awk failed'
   else
     echo "@- no program $1"
   fi
@@ -86,6 +88,15 @@ def read_frames(text: str, whole: bool = True) -> Mapping[str, Answer | str]:
     elif question is not None:
         found[question] = "the answer was cut off"
     return found
+
+
+def said_by(host: Answers, batch: Batch, question: str = "all") -> Answer:
+    """Return what a program said that pc_run started, or that there is none. Raise Unreadable unless it went well."""
+    said = host.get(batch, question)
+    if not said.missing and said.rc != 0:
+        why = "its exit code was not told" if said.rc is None else f"exit code {said.rc}"
+        raise Unreadable(f"{batch.name} {question}: {one_line(said.text, 120) or 'no word'} ({why})")
+    return said
 
 
 def words(items: Iterable[str]) -> str:

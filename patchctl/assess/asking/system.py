@@ -31,7 +31,7 @@ echo '@@ all'
 if { read -r pc_c </proc/1/comm; } 2>/dev/null; then
   for pc_d in /proc/[0-9]*; do
     pc_c=; read -r pc_c <"$pc_d/comm" && printf '=%s\n' "$pc_c"
-  done 2>/dev/null | sort -u
+  done 2>/dev/null | sort -u || pc_bad 'sort failed'
 else
   echo "@! /proc shows no process 1: those of others are hidden (hidepid), reading them needs root"
 fi"""), timeout=30, volatile=True)
@@ -41,9 +41,9 @@ Where /proc is mounted with hidepid (proc(5)), only root sees all: process 1, wh
 """
 
 FIREWALL = Batch("firewall", fixed(
-    "pc_run nft nft list ruleset; pc_run iptables iptables-save; pc_run ip6tables ip6tables-save; "
-    "pc_run ufw ufw status verbose"), root=True, timeout=60)
-"""Questions: nft, iptables, ip6tables, ufw."""
+    "pc_run nft nft list ruleset; pc_run iptables iptables-save; pc_run ip6tables ip6tables-save"), root=True,
+    timeout=60)
+"""Questions: nft, iptables, ip6tables. ufw and firewalld are seen by what they load."""
 
 AUDIT = Batch("audit", fixed("pc_run rules auditctl -l; pc_run status auditctl -s"), root=True, timeout=30)
 """Questions: rules, status."""
@@ -56,7 +56,7 @@ for pc_n in enabled profiles; do
   echo "@@ $pc_n"
   case $pc_n in enabled) pc_f=/sys/module/apparmor/parameters/enabled ;;
     *) pc_f=/sys/kernel/security/apparmor/profiles ;; esac
-  if [ -r "$pc_f" ]; then sed 's/^/=/' "$pc_f" 2>/dev/null
+  if [ -r "$pc_f" ]; then sed 's/^/=/' "$pc_f" 2>/dev/null || pc_bad 'not readable'
   elif [ -e "$pc_f" ]; then echo '@! not readable'
   else echo "@- no $pc_f"; fi
 done"""), root=True, timeout=20)

@@ -25,13 +25,18 @@ class AppArmor(CheckType):
     def judge(self, args: Args, host: Answers) -> Sequence[Item]:
         enabled = host.get(APPARMOR, "enabled")
         on = not enabled.missing and enabled.text.strip() == "Y"
+        if not enabled.missing and enabled.text.strip() not in ("Y", "N"):
+            raise Unreadable(f"AppArmor: enabled is neither Y nor N: {enabled.text.strip()!r}")
         items = [Item("AppArmor", "enabled in the kernel", "enabled" if on else "not enabled", on)]
         if not on:
             return items
         said = host.get(APPARMOR, "profiles")
         if said.missing:
             raise Unreadable(f"AppArmor: {said.text}")
-        modes = [m[1] for line in said.lines if (m := re.fullmatch(r".+ \((\w+)\)", line))]
+        found = [re.fullmatch(r".+ \((\w+)\)", line) for line in said.lines]
+        modes = [m[1] for m in found if m]
+        if len(modes) < len(found):
+            raise Unreadable("AppArmor: a line of the list of profiles is none")
         least = args.get("enforced", 1)
         items.append(Item("AppArmor profiles", f"at least {least} enforced", f"{modes.count('enforce')} enforced",
                           modes.count("enforce") >= least))

@@ -83,7 +83,10 @@ class File(CheckType):
             items.append(Item(path, "no access control list", ", ".join(filter(None, acl)) or "none", not acl))
         if "sha256" in args:
             digest = host.get(STAT, f"sha256:{path}").text.strip()
-            items.append(Item(path, f"sha256 {args['sha256']}", f"sha256 {digest}", digest == args["sha256"].lower()))
+            if not re.fullmatch(r"\\?[0-9a-f]{64}", digest):
+                raise Unreadable(f"{path}: sha256sum said {digest!r}")
+            same = digest.lstrip("\\") == args["sha256"].lower()  # a name with odd characters makes it start with one
+            items.append(Item(path, f"sha256 {args['sha256']}", f"sha256 {digest}", same))
         if any(name in args for name in _CONTENT):
             content = host.get(READ, path)
             if content.missing:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+from patchctl.assess.asking.frames import said_by
 from patchctl.assess.asking.system import LISTEN
 from patchctl.assess.checks.contract import Answers, Args, Argument, CheckType, Flaw, Question, Unreadable
 from patchctl.assess.reading.sockets import read_sockets
@@ -31,10 +32,13 @@ class Listen(CheckType):
 
     def judge(self, args: Args, host: Answers) -> Sequence[Item]:
         protocol = args.get("protocol", "tcp")
-        said = host.get(LISTEN, protocol)
-        if said.missing or said.rc:
-            raise Unreadable(f"listening sockets: {said.text.strip() or 'ss failed'}")
-        sockets = [s for s in read_sockets(said.text) if args.get("loopback") or not s.loopback]
+        said = said_by(host, LISTEN, protocol)
+        if said.missing:
+            raise Unreadable(f"listening sockets: {said.text}")
+        try:
+            sockets = [s for s in read_sockets(said.text) if args.get("loopback") or not s.loopback]
+        except ValueError as why:
+            raise Unreadable(f"listening sockets: {why}") from why
         if "port" in args:
             found = [s for s in sockets if s.port == args["port"]]
             wanted = args.get("present", False)

@@ -18,10 +18,14 @@ OWN_FILE = "/etc/modprobe.d/patchctl.conf"
 # modules.builtin of the running kernel may be missing (containers); only then can nothing be said about built-in ones.
 _SCRIPT = r"""
 echo '@@ loaded'
-if [ -r /proc/modules ]; then awk '{ print "=" $1 }' /proc/modules; else echo '@! /proc/modules is not readable'; fi
+if [ -r /proc/modules ]; then awk '{ print "=" $1 }' /proc/modules || pc_bad 'awk failed'
+else echo '@! /proc/modules is not readable'; fi
 echo '@@ builtin'
-pc_b=/lib/modules/$(uname -r)/modules.builtin
-if [ -r "$pc_b" ]; then awk -F/ '{ sub(/\.ko.*$/, "", $NF); print "=" $NF }' "$pc_b"; else echo "@- no $pc_b"; fi
+pc_r=$(uname -r)
+pc_b=/lib/modules/$pc_r/modules.builtin
+if [ -z "$pc_r" ]; then echo '@! uname failed'
+elif [ -r "$pc_b" ]; then awk -F/ '{ sub(/\.ko.*$/, "", $NF); print "=" $NF }' "$pc_b" || pc_bad 'awk failed'
+else echo "@- no $pc_b"; fi
 """
 
 

@@ -5,7 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from patchctl.assess.asking.files import READ, ask_files
-from patchctl.assess.checks.contract import Answers, Args, Argument, CheckType, Flaw, NotApplicable, Question
+from patchctl.assess.checks.contract import (
+    Answers,
+    Args,
+    Argument,
+    CheckType,
+    Flaw,
+    NotApplicable,
+    Question,
+    Unreadable,
+)
 from patchctl.assess.reading.fstab import Mounted, read_mounts
 from patchctl.assess.repairing import PUT
 from patchctl.model.assessment import Item, Remediation
@@ -38,7 +47,10 @@ class Mount(CheckType):
 
     def judge(self, args: Args, host: Answers) -> Sequence[Item]:
         path = args["path"]
-        now = [m for m in read_mounts(host.get(READ, NOW).text) if m.path == path]
+        mounted = read_mounts(host.get(READ, NOW).text)
+        now = [m for m in mounted if m.path == path]
+        if not now and not any(m.path == "/" for m in mounted):
+            raise Unreadable(f"{NOW} does not tell what is mounted on /")
         if not now:
             if args.get("separate"):
                 return [Item(path, "a mount point of its own", "part of another file system", False)]

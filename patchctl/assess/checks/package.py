@@ -38,10 +38,10 @@ fi
 [ -n "$pc_all" ] || pc_all='!'
 printf '%s\n' "$pc_all" | awk -v kind="$pc_kind" '
   BEGIN { for (i = 1; i < ARGC; i++) want[ARGV[i]] = 1; ARGC = 1 }
-  $0 == "!" { bad = 1 }
-  ($1 in want) && $2 == "installed" { have[$1] = $3 }
+  $2 == "installed" && NF == 3 { some = 1 }
+  ($1 in want) && $2 !~ /^(not-installed|config-files)$/ { have[$1] = $3 ($2 ~ /^(installed|trig)/ ? "" : " " $2) }
   END { for (name in want) { print "@@ " name
-    if (bad) print "@! the package database cannot be read (" kind ")"
+    if (!some) print "@! the package database cannot be read (" kind ")"
     else if (name in have) print "=" kind " " have[name]
     else print "@- not installed" } }' """
 
@@ -80,9 +80,11 @@ class Package(CheckType):
         source = f"package {args['name']}"
         if answer.missing:
             return [Item(source, expected, "not installed", absent)]
-        kind, _, version = answer.text.strip().partition(" ")
+        kind, version, state = (*answer.text.split(), "", "", "")[:3]
         if not version:
             raise Unreadable(f"{source}: the answer tells no version")
+        if state:  # files of it are there, and it is not ready to be used (dpkg(1): half-installed, unpacked ...)
+            return [Item(source, expected, f"{state}, {version}", False)]
         if "version" not in args:
             return [Item(source, expected, f"installed, {version}", not absent)]
         if kind != "deb":

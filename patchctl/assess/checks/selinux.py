@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from patchctl.assess.asking.files import READ, ask_files
-from patchctl.assess.checks.contract import Answers, Args, Argument, CheckType, NotApplicable, Question
+from patchctl.assess.checks.contract import Answers, Args, Argument, CheckType, NotApplicable, Question, Unreadable
 from patchctl.assess.reading.keyvalue import read_values
 from patchctl.model.assessment import Item
 
@@ -28,6 +28,8 @@ class SELinux(CheckType):
         now, config = host.get(READ, NOW), host.get(READ, CONFIG)
         if now.missing and config.missing:
             raise NotApplicable("the host has no SELinux")
+        if not now.missing and now.text.strip() not in ("0", "1"):
+            raise Unreadable(f"{NOW} says neither 0 nor 1")
         mode = "off" if now.missing else "enforcing" if now.text.strip() == "1" else "permissive"
         values = {v.key: v.value for v in read_values(CONFIG, config.text)} if not config.missing else {}
         items = [Item(NOW, args["mode"], mode, mode == args["mode"]),

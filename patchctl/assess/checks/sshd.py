@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Sequence
 
 from patchctl.assess.asking.files import READ, ask_files, is_glob, many_files
-from patchctl.assess.asking.frames import END, PRELUDE
+from patchctl.assess.asking.frames import END, PRELUDE, said_by
 from patchctl.assess.checks.contract import (
     Answers,
     Args,
@@ -22,7 +22,7 @@ from patchctl.assess.matching import EXPECTATIONS, expectation_flaws, fits, repa
 from patchctl.assess.reading.sshd import LISTS, MULTIPLE, in_match, includes, read_effective
 from patchctl.assess.repairing import SET_KEY, ere, set_key
 from patchctl.model.assessment import Item, Remediation
-from patchctl.model.text import one_line, quote_sh
+from patchctl.model.text import quote_sh
 
 MAIN = "/etc/ssh/sshd_config"
 OWN_FILE = "/etc/ssh/sshd_config.d/00-patchctl.conf"
@@ -65,13 +65,14 @@ class Sshd(CheckType):
         return [Question(READ, path) for path in dict.fromkeys((*found, *open_))]
 
     def judge(self, args: Args, host: Answers) -> Sequence[Item]:
-        said = host.get(EFFECTIVE)
+        said = said_by(host, EFFECTIVE)
         if said.missing:
             raise NotApplicable("no SSH server is installed")
-        if said.rc:
-            raise Unreadable(f"sshd -T failed: {one_line(said.text, 120)}")
+        effective = read_effective(said.text)
         option = args["option"].lower()
-        values = read_effective(said.text).get(option, [])
+        values = effective.get(option, [])
+        if not values and "port" not in effective:
+            raise Unreadable("sshd -T tells no port: these are not the server's settings")
         items = [self._item(args, f"sshd -T {option}", value) for value in values]
         if not items:
             items = [Item(f"sshd -T {option}", _wanted(args), "not set", bool(args.get("absent")))]

@@ -34,6 +34,9 @@ class Unit(CheckType):
     def flaws(self, args: Args) -> Iterable[Flaw]:
         if not re.fullmatch(r"[A-Za-z0-9:_.\\@-]+\.(service|socket|timer|target|mount|path|automount)", args["name"]):
             yield Flaw("name", f"{args['name']!r} is no name of a unit", f"write {args['name']}.service")
+        elif "@." in args["name"]:
+            yield Flaw("name", f"{args['name']!r} is a template, which has no state",
+                       f"name an instance: {args['name'].replace('@.', '@tty1.')}")
         if "property" in args:
             if not re.fullmatch(r"[A-Za-z0-9]+", args["property"]):
                 yield Flaw("property", f"{args['property']!r} is no name of a property")
@@ -51,9 +54,7 @@ class Unit(CheckType):
     def judge(self, args: Args, host: Answers) -> Sequence[Item]:
         unit, items = args["name"], []
         found = unit_properties(host, unit)
-        if "LoadState" not in found:
-            raise Unreadable(f"{unit}: systemctl show tells no LoadState")
-        load, active, file = found["LoadState"], found.get("ActiveState", ""), found.get("UnitFileState", "")
+        load, active, file = found["LoadState"], found["ActiveState"], found.get("UnitFileState", "")
         there = load != "not-found"
         actual = f"{file or 'no unit file'}, {active}" if there else "no such unit"
         masked = load == "masked" or file.startswith("masked")

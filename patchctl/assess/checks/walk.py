@@ -19,21 +19,42 @@ KINDS = {
 LIMIT = 20000
 """Matches of all kinds that are brought home; where there are more, nothing is said about any kind."""
 
-# One find for all kinds and all local file systems; each is walked by itself (-xdev), remote ones never.
+# One find for all kinds and all local file systems; each is walked by itself (-xdev), remote ones never. What find
+# could not read makes all kinds unknown, but for what vanished meanwhile and mount points that root may not look into
+# (FUSE), which are file systems of their own.
 _SCRIPT = r"""
-if find --version 2>/dev/null | grep -q GNU && [ -r /proc/self/mounts ]; then
+pc_none() { for pc_k in KINDS; do printf '@@ %s\n@! %s\n' "$pc_k" "$1"; done; }
+pc_find() {
+  pc_bad=$({ LC_ALL=C find "$@" -xdev EXPRESSION 2>&1 >&3 3>&-; echo "@ $?"; } | awk '
+    BEGIN { while ((getline line < "/proc/self/mounts") > 0) { split(line, f, " "); mounted[f[2]] = 1 } }
+    /^@ [0-9]+$/ { rc = substr($0, 3); next }
+    /: No such file or directory$/ { next }
+    /: Permission denied$/ { at = $0; sub(/^find: ./, "", at); sub(/.: Permission denied$/, "", at)
+      if (at in mounted) next }
+    !bad { bad = $0 }
+    END { if (rc == "" || rc > 1) bad = "find ended with exit code " rc; print "end " bad }')
+  printf '%s\000' "${pc_bad:-end awk failed}"
+}
+if ! find --version 2>/dev/null | grep -q GNU || [ ! -r /proc/self/mounts ]; then
+  pc_none 'needs GNU find'
+else
   pc_roots=$(awk '$3 ~ /^(ext[234]|xfs|btrfs|zfs|jfs|reiserfs|f2fs|vfat|overlay|tmpfs|ramfs|bcachefs)$/ &&
     $2 !~ /^\/(proc|sys|dev)(\/|$)/ && !seen[$2]++ { print $2 }' /proc/self/mounts)
   IFS='
 '; set -f; set -- $pc_roots; set +f; unset IFS
-  find "$@" -xdev EXPRESSION 2>/dev/null | tr '\n\000' '?\n' | awk -v limit=LIMIT '
-    ++n <= limit { at = index($0, " "); kind = substr($0, 1, at - 1)
-      all[kind] = all[kind] "=" substr($0, at + 1) "\n" }
-    END { split("KINDS", kinds, " "); for (i = 1; i in kinds; i++) { print "@@ " kinds[i]
-      if (n > limit) print "@! more than " limit " matches"
-      else printf "%s", all[kinds[i]] } }'
-else
-  for pc_k in KINDS; do printf '@@ %s\n@! needs GNU find\n' "$pc_k"; done
+  if [ $# -eq 0 ]; then
+    pc_none 'no local file system of a kind that is known'
+  else
+    { pc_find "$@" 3>&1; } | tr '\n\000' '?\n' | awk -v limit=LIMIT '
+      /^end / { ended = 1; bad = substr($0, 5); next }
+      ++n <= limit { at = index($0, " "); kind = substr($0, 1, at - 1)
+        all[kind] = all[kind] "=" substr($0, at + 1) "\n" }
+      END { split("KINDS", kinds, " "); for (i = 1; i in kinds; i++) { print "@@ " kinds[i]
+        if (!ended) print "@! the walk came to no end"
+        else if (bad != "") print "@! " bad
+        else if (n > limit) print "@! more than " limit " matches"
+        else printf "%s", all[kinds[i]] } }'
+  fi
 fi
 """
 

@@ -89,7 +89,10 @@ class Conditions:
             if not all(_compare(actual, how, want) for how, want in self.version):
                 return f"{name} {version} is of another version"
         if self.container is not None:
-            inside = host.get(CONTAINER).text.strip() not in ("none", "")
+            told = host.get(CONTAINER).text.strip()
+            if not re.fullmatch(r"[a-z0-9-]+", told):
+                raise Unreadable("systemd-detect-virt told nothing")
+            inside = told != "none"
             if inside != self.container:
                 return "the host is a container" if inside else "the host is no container"
         return ""

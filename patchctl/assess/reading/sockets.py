@@ -18,14 +18,15 @@ class Socket:
 
 
 def read_sockets(text: str) -> list[Socket]:
-    """Return the sockets of ss's lines: STATE RECV SEND LOCAL:PORT PEER:PORT PROCESS."""
+    """Return the sockets of ss's lines: STATE RECV SEND LOCAL:PORT PEER:PORT PROCESS. ValueError: a line is none."""
     found = []
     for line in text.splitlines():
         words = line.split(None, 5)
-        if len(words) < 5:
+        if not words:
             continue
-        address, _, port = words[3].rpartition(":")
+        address, _, port = words[3].rpartition(":") if len(words) >= 5 else ("", "", "")
+        if not port.isdigit():
+            raise ValueError(f"ss said {line.strip()!r}")
         process = re.search(r'\(\("([^"]*)"', words[5]) if len(words) > 5 else None
-        if port.isdigit():
-            found.append(Socket(address, int(port), process[1] if process else ""))
+        found.append(Socket(address, int(port), process[1] if process else ""))
     return found
