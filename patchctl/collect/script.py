@@ -30,35 +30,44 @@ SENTINEL_ROOM = 96
 _ID = re.compile(r"[a-z0-9._-]+")
 # Guards that only the shell's own builtins answer, of what cannot block: they need no process and no deadline.
 _PLAIN = r"(?:command -v [\w.-]+|\[ -[defrx] /(?:proc/self|run)(?:/[\w.-]+)* \])"
-_PLAIN_GUARD = re.compile(rf"{_PLAIN}(?: (?:&&|\|\|) (?:{_PLAIN}|\{{ {_PLAIN}(?: \|\| {_PLAIN})*; \}}))*")
+_TERM = rf"(?:! )?(?:{_PLAIN}|\{{ {_PLAIN}(?: (?:&&|\|\|) {_PLAIN})*; \}})"
+_PLAIN_GUARD = re.compile(rf"{_TERM}(?: (?:&&|\|\|) {_TERM})*")
 _NONCE = re.compile(r"[0-9a-f]{16,64}")
 
-# $1 id, $2 deadline in seconds, $3 cap in bytes, $4 1 = needs root, $5 guard, $6 command.
+# $1 id, $2 deadline in seconds, $3 cap in bytes, $4 1 = needs root, $5 guard, $6 command, $7 tidy or nothing.
 # The exit code travels behind the text as a last line of its own; awk holds one line back to find it. A first line of
 # ours proves that head and awk pass a NUL on: where they do not (busybox; awk says 4), the probe is asked anew with NUL
 # made a byte that no UTF-8 text holds, as are all after it. One guard for all probes signals every second, which ends
 # `wait`: so nobody waits for a process in D state, and a deadline is counted in seconds that passed here. Every process
 # counts, because hundreds of hosts may share the cores they run on: a guard is asked once for all probes that have it,
 # apart from their output and without a process where builtins answer it, and head replaces the shell that starts it.
+# Every write costs too, there and here: short records wait in pc_out until something that takes time is started.
 _RUNNER = r"""
 pc_probe() {
-  if [ "$4" = 1 ] && [ "$pc_uid" != 0 ]; then printf '\n%s!%s needs-root .\n' "$N" "$1"; return; fi
+  if [ "$4" = 1 ] && [ "$pc_uid" != 0 ]; then pc_say "!$1 needs-root ."; return; fi
   pc_id=$1 pc_ticks=0 pc_late=
-  printf '\n%s+%s .\n' "$N" "$1"
+  pc_say "+$1 ."
   case $pc_said in
     *"$N+$5$N"*) pc_rc=0 ;;
     *"$N-$5$N"*) pc_rc=1 ;;
     *)
+      pc_flush; pc_left=1
       ( PATCHCTL_PROBE=$pc_me.$pc_id; export PATCHCTL_PROBE; eval "$5" ) >/dev/null 2>&1 &
       pc_wait $! "$2"
-      if [ -n "$pc_late" ]; then pc_kill "$pc_watch"; printf '\n%s!%s timeout .\n' "$N" "$1"; return; fi
+      if [ -n "$pc_late" ]; then pc_kill "$pc_watch"; pc_say "!$1 timeout ."; return; fi
       if [ "$pc_rc" = 0 ]; then pc_said=$pc_said+$5$N; else pc_said=$pc_said-$5$N; fi ;;
   esac
-  if [ "$pc_rc" != 0 ]; then printf '\n%s>%s na 0 0 0 .\n' "$N" "$1"; return; fi
+  if [ "$pc_rc" != 0 ]; then pc_say ">$1 na 0 0 0 ."; return; fi
+  pc_flush
+  [ -n "$7" ] || pc_left=1
   pc_ask "$1" "$2" "$3" "$6"
   if [ "$pc_rc" = 4 ] && [ -z "$pc_nul$pc_late" ]; then pc_nul=1; pc_ask "$1" "$2" "$3" "$6"; fi
-  if [ -n "$pc_late" ]; then printf '\n%s!%s timeout .\n' "$N" "$1"; fi
+  if [ -n "$pc_late" ]; then pc_say "!$1 timeout ."; fi
 }
+pc_say() { pc_out="$pc_out
+$N$1
+"; }
+pc_flush() { printf %s "$pc_out"; pc_out=; }
 pc_ask() {
   pc_ticks=0
   pc_do "$4" 2>/dev/null | pc_head "$3" | awk -v N="$N" -v I="$1" -v C="$3" '
@@ -75,7 +84,7 @@ pc_ask() {
       exit cut ? 3 : 0
     }' 2>/dev/null &
   pc_wait $! "$2"
-  case $pc_late$pc_rc in 0) ;; *) pc_kill "$pc_watch" ;; esac
+  case $pc_late$pc_rc in 0) ;; *) pc_left=1; pc_kill "$pc_watch" ;; esac
 }
 pc_head() {
   case $pc_nul in
@@ -131,21 +140,26 @@ umask 077
 PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin:$PATH LC_ALL=C LANGUAGE=C
 export PATH LC_ALL LANGUAGE
 unset CDPATH ENV BASH_ENV IFS POSIXLY_CORRECT GREP_OPTIONS GREP_COLOR
-pc_me=$$ pc_nul= pc_uid=${{patchctl_uid:-$(id -u 2>/dev/null)}}  # the shell that reads us may know it already
+pc_me=$$ pc_nul= pc_left= pc_out=
+pc_uid=${{patchctl_uid:-$(id -u 2>/dev/null)}}  # the shell that reads us may know it already
 pc_as=user; [ "$pc_uid" = 0 ] && pc_as=root
 pc_said=$N+$N  # no guard at all says yes
 trap 'pc_ticks=$((pc_ticks + 1))' USR1
 pc_guard >/dev/null 2>&1 &
 pc_watch=$! pc_ticks=0
-printf '\n%s#BEGIN {protocol} %s .\n' "$N" "$pc_as"
+pc_say "#BEGIN {protocol} $pc_as ."
 """
 
-# Whatever a probe left behind goes before the end is told.
+# Whatever a probe may have left behind goes before the end is told.
 _END = r"""
 kill "$pc_watch" 2>/dev/null
 while kill -0 "$pc_watch" 2>/dev/null; do wait "$pc_watch"; done
-for pc_pid in $(pc_marked .); do pc_pid=${{pc_pid#/proc/}}; kill -9 "${{pc_pid%%/*}}"; done
-printf '\n%s#END {count} .\n' "$N"
+if [ -n "$pc_left" ]; then
+  pc_flush
+  for pc_pid in $(pc_marked .); do pc_pid=${{pc_pid#/proc/}}; kill -9 "${{pc_pid%%/*}}"; done
+fi
+pc_say "#END {count} ."
+pc_flush
 """
 
 
@@ -157,7 +171,8 @@ def compile_script(probes: Sequence[Probe], nonce: str) -> str:
     check_nonce(nonce)
     check_ids(probes)
     calls = [
-        f"pc_probe {p.id} {max(1, round(p.timeout))} {p.cap} {int(p.root)} {quote_sh(p.when)} {quote_sh(p.command)}\n"
+        f"pc_probe {p.id} {max(1, round(p.timeout))} {p.cap} {int(p.root)} {quote_sh(p.when)} {quote_sh(p.command)}"
+        f"{' tidy' if p.tidy else ''}\n"
         for p in probes
     ]
     known = [f"pc_know {quote_sh(w)}\n" for w in dict.fromkeys(p.when for p in probes) if _PLAIN_GUARD.fullmatch(w)]

@@ -3,9 +3,10 @@
     exec line ──> "login" line ──> [our prompt ──> password, once] ──> "ready" line ──> script
 
 The exec line must survive any login shell (sh, bash, csh, tcsh, fish): its words are single-quoted and hold none of
-the characters that one of them treats specially inside quotes. It starts /bin/sh, which says that the login shell
-works, empties the environment and starts the escalation with the inner shell. The inner shell says which user it is
-and then reads the script up to a marker, so that a script cut off on the way is never run.
+the characters that one of them treats specially inside quotes. It says that the login shell works, empties the
+environment and starts the escalation with the inner shell; in a /bin/sh of its own, except for sudo, which needs to be
+told nothing of the login user. The inner shell says which user it is and then reads the script up to a marker, so that
+a script cut off on the way is never run.
 
 Every line of ours carries a nonce: banners, motd and chatty profiles cannot imitate it. The password is sent only
 after a prompt that carries the nonce (sudo), or directly after our nonce line and in the form of a password prompt (su
@@ -31,6 +32,7 @@ CHATTER_LIMIT = 4 * 1024 * 1024
 _TAIL = 64 * 1024
 # csh expands ! even inside single quotes, fish reads \ there, and no shell can hold ' or a newline in csh's.
 _UNSAFE = re.compile(r"['!\\\n\r\0]")
+_FEW = ("env", "-i", f"PATH={PATH}", "LC_ALL=C", "TERM=dumb")
 _ENVIRONMENT = f'env -i "PATH={PATH}" "HOME=$HOME" "USER=$USER" "LOGNAME=$LOGNAME" LC_ALL=C TERM=dumb "$@"'
 _EXPIRED = re.compile(r"(?i)password has expired|password change required|account (?:has )?expired")
 _ANY_PROMPT = re.compile(rb"(?i)(?:pass(?:word|phrase|code)|passwor[td]|kennwort|mot de passe)[^\n]{0,80}: ?$")
@@ -70,7 +72,11 @@ def quote_login(word: str) -> str:
 
 def exec_line(ascent: Ascent) -> str:
     """Return the command line for the remote login shell."""
-    outer = f"echo patchctl:{ascent.nonce}:login; exec {_ENVIRONMENT}"
+    login = f"echo patchctl:{ascent.nonce}:login"
+    if ascent.method == "sudo" and not ascent.terminal:
+        words = [*_FEW, *_escalation(ascent), "/bin/sh", "-c", _inner(ascent)]
+        return f"{login}; exec " + " ".join(quote_login(word) for word in words)
+    outer = f"{login}; exec {_ENVIRONMENT}"
     if ascent.terminal:
         outer = "stty raw -echo; " + outer
     words = [outer, "patchctl", *_escalation(ascent), "/bin/sh", "-c", _inner(ascent)]

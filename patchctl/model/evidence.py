@@ -30,6 +30,8 @@ class Probe:
     """Changes between any two runs (clock, load): kept apart, so that quiet hosts cost no storage."""
     pending: bool = False
     """What is pending is read from it: `updates` asks these probes only, a scan asks all."""
+    tidy: bool = False
+    """Known to leave no process behind, so that nobody need look for one (which costs a host with many processes)."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,7 +28,7 @@ def make_reader() -> Callable[[Snapshot], HostFacts]:
     def read(snapshot: Snapshot) -> HostFacts:
         platform = registry.platform_for(snapshot)
         if platform is None:
-            reason = snapshot.reason("linux.os-release")
+            reason = linux.why_no_os(snapshot)
             facts = linux.read_common(snapshot)
             return _with_reasons(facts, reason or f"no platform reads {facts.os.id or 'this system'!r}")
         if platform.name not in readers:

@@ -75,7 +75,9 @@ def scan_probes(
     for platform in all_platforms():
         if platform.shell == shell:
             for probe in (pending_probes(platform, refresh) if pending_only else platform.probes(refresh)):
-                chosen.setdefault(probe.id, probe)
+                other = chosen.setdefault(probe.id, probe)
+                if probe.when != other.when:  # a platform that tells it along with its own asks it elsewhere only
+                    chosen[probe.id] = replace(other, when=" && ".join(filter(None, (other.when, probe.when))))
     return (*chosen.values(), *(p for p in extra if p.id not in chosen))
 
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import subprocess
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -169,7 +171,24 @@ def test_tools_that_stop_at_nul_or_cannot_count_bytes_change_no_evidence(
     found = read(run_script(real, script), probes).evidence
     assert [found[p.id].output for p in probes if p.id != "t.over"] == ["fine\n", "a\ufffdb\nc", "0123456789", "last\n"]
     assert found["t.over"].truncated
-    assert (tmp_path / "asked").read_text() == "x\nx\nx\n", "only the first probe is asked again"
+    # Only the first probe is asked again; a head that ends at once may end it the first time before it does anything.
+    assert (tmp_path / "asked").read_text() in ("x\nx\nx\n", "x\nx\n")
+
+
+@pytest.mark.parametrize("shell", SHELLS)
+def test_what_is_left_behind_is_looked_for_unless_all_probes_are_tidy(shell: list[str], tmp_path: Path) -> None:
+    left = f"sh -c 'echo $$ >>{tmp_path}/pids; exec sleep 300' >/dev/null 2>&1 &"
+    tidy, other = Probe("t.tidy", f"{left} echo one", tidy=True), Probe("t.other", "echo two")
+    for probes in ((tidy,), (tidy, other), (tidy, replace(other, when="true"))):
+        assert [e.output for e in ask(shell, probes).evidence.values()] == ["one\n", "two\n"][: len(probes)]
+    first, *others = ((tmp_path / "pids").read_text()).split()
+    assert _alive(int(first)), "nobody looked, which is what tidy promises not to need"
+    os.kill(int(first), signal.SIGKILL)
+    deadline = time.monotonic() + 20
+    while any(_alive(int(pid)) for pid in others) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert len(others) == 2
+    assert not any(_alive(int(pid)) for pid in others)
 
 
 @pytest.mark.parametrize("shell", SHELLS)
@@ -177,6 +196,7 @@ def test_guards_of_builtins_take_no_process_and_say_the_same(shell: list[str]) -
     there, gone = "command -v sh", "command -v no-such-program"
     guards = {
         there: True, gone: False, f"{there} && {gone}": False, f"{there} && {{ {gone} || {there}; }}": True,
+        f"! {{ {there} && {gone}; }}": True, f"! {there}": False,
         "[ -r /proc/self/maps ]": True, "[ -d /run/no-such-folder ]": False,
     }  # fmt: skip
     probes = [Probe(f"t.g{i}", "echo yes", when=guard) for i, guard in enumerate(guards)]

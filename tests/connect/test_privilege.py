@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 
@@ -190,6 +191,33 @@ def test_the_exec_line_runs_a_script_through_every_login_shell(shell: str, strea
     assert step is not None
     assert step.rest == b"quoted\n!\n\\\n" + data
     assert done.returncode == 7
+
+
+@pytest.mark.skipif(os.geteuid() != 0 or not shutil.which("sudo"), reason="needs root and sudo")
+@pytest.mark.parametrize("shell", SHELLS)
+def test_sudo_is_started_by_every_login_shell_and_learns_nothing_of_its_settings(shell: str) -> None:
+    plan = ascent(password=False)
+    argv = [shell, *(["sh"] if shell == "busybox" else []), "-c", exec_line(plan)]
+    settings_ = {"PATH": os.environ["PATH"], "SECRET_OF_THE_LOGIN": "x", "LC_ALL": "de_DE.UTF-8"}
+    done = subprocess.run(argv, input=script_input(plan, "echo $patchctl_uid $(id -u); env"), capture_output=True,
+                          env=settings_, check=False)  # fmt: skip
+    step = climb(plan).feed(done.stdout, done.stderr)
+    assert step is not None, done.stderr
+    first, *environment = step.rest.decode().splitlines()
+    assert (step.uid, first) == ("0", "0 0")
+    assert not [line for line in environment if line.startswith(("SECRET", "LC_ALL=de"))]
+
+
+@pytest.mark.parametrize("shell", [shell for shell in SHELLS if shell not in ("csh", "tcsh", "fish")])
+def test_the_inner_shell_asks_id_where_no_proc_tells_who_it_is(shell: str) -> None:
+    plan = Ascent(NONCE)
+    argv = [shell, *(["sh"] if shell == "busybox" else []), "-c"]
+    for line in (exec_line(plan), exec_line(plan).replace("/proc/", "/no-such-proc/")):
+        done = subprocess.run([*argv, line], input=script_input(plan, "echo $patchctl_uid"), capture_output=True,
+                              check=False)  # fmt: skip
+        step = climb(plan).feed(done.stdout, done.stderr)
+        assert step is not None
+        assert (int(step.uid), step.rest) == (os.geteuid(), f"{os.geteuid()}\n".encode())
 
 
 @pytest.mark.parametrize("streaming", [False, True])

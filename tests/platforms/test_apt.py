@@ -10,9 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from patchctl.model.evidence import OK, UNKNOWN, Evidence, Snapshot
+from patchctl.model.evidence import NOT_APPLICABLE, OK, UNKNOWN, Evidence, Snapshot
 from patchctl.model.facts import Package
 from patchctl.model.text import quote_sh
+from patchctl.platforms import read_facts
 from patchctl.platforms.apt import PLATFORM
 from patchctl.platforms.apt.pending import missing_lists, read_resolution, refresh_problem, split_sections
 from patchctl.platforms.apt.policy import Archive, origin_of, read_archives, read_tables, read_targets
@@ -20,6 +21,7 @@ from patchctl.platforms.apt.probes import _SAYS
 from patchctl.platforms.apt.read import newest_kernel, read_packages, read_updaters
 from patchctl.platforms.apt.signatures import SIGNATURES
 from patchctl.platforms.linux import read_init_files
+from patchctl.platforms.registry import platform_for
 from tests.platforms.cases import Case, load_cases
 
 SHA = "a" * 64
@@ -268,16 +270,21 @@ def test_one_probe_alone_gives_the_same_updates(case: Case) -> None:
     pending, packages, lists = (whole.evidence[f"apt.{name}"] for name in ("pending", "packages", "lists"))
     if {pending.status, packages.status, lists.status} != {OK}:
         pytest.skip("one of the three was not answered")
-    text = f"{pending.output}\n@@ packages\n{packages.output}@@ lists\n{lists.output}"
+    os = whole.evidence["linux.os-release"].output
+    text = f"@@ os-release\n{os}\n{pending.output}\n@@ packages\n{packages.output}@@ lists\n{lists.output}"
     alone = replace(whole, evidence={
-        "linux.os-release": whole.evidence["linux.os-release"], "apt.pending": replace(pending, output=text),
+        "linux.os-release": Evidence("linux.os-release", NOT_APPLICABLE, reason="does not apply to this host"),
+        "apt.pending": replace(pending, output=text),
     })  # fmt: skip
+    assert platform_for(alone) is not None
     some, full = PLATFORM.read(alone), PLATFORM.read(whole)
     assert (some.updates, some.metadata_age, some.packages, some.os) == (
         full.updates, full.metadata_age, full.packages, full.os)  # fmt: skip
     assert some.why_unknown("updates") == full.why_unknown("updates")
-    assert PLATFORM.read(replace(alone, evidence={**alone.evidence, "apt.pending": Evidence(
-        "apt.pending", UNKNOWN, reason="timeout")})).why_unknown("updates") == "timeout"  # fmt: skip
+    silent = replace(alone, evidence={**alone.evidence, "apt.pending": Evidence(
+        "apt.pending", UNKNOWN, reason="timeout")})  # fmt: skip
+    assert PLATFORM.read(silent).why_unknown("updates") == "timeout"
+    assert read_facts(silent).why_unknown("updates") == "timeout"
 
 
 def test_settings_of_apt_are_told_apart_without_asking_it() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import ClassVar
 
 from patchctl.model.evidence import Probe, Snapshot
@@ -32,7 +33,8 @@ class Apt:
         return (*linux.PROBES, *probes.scan_probes(refresh))
 
     def pending_probes(self, refresh: str) -> Sequence[Probe]:
-        return (linux.OS_RELEASE, probes.pending_alone(refresh))
+        elsewhere = replace(linux.OS_RELEASE, when=f"! {{ {probes.IS_APT}; }}")
+        return (elsewhere, probes.pending_alone(refresh))
 
     def read(self, snapshot: Snapshot) -> HostFacts:
         return read.read_host(snapshot)

@@ -35,18 +35,20 @@ pc_says() { case $APT_CONFIG:$pc_set in :*$1* | :*\#* | [!:]*) return 0 ;; *) re
 
 # Oldest successful check: apt replaces or touches a source's InRelease (its ctime) on success only; its mtime is the
 # server's. Copies of a file tree have new ctimes, but keep the mtime of lists/partial, which every update moves on.
+# A process's folder in /proc is as old as the process: the one that looks tells what time it is.
 _CHECKED = r"""
-pc_lists=/var/lib/apt/lists pc_conf=/dev/null pc_now=$(date +%s) pc_old=0 pc_partial=0
+pc_lists=/var/lib/apt/lists pc_conf=/dev/null pc_now=0 pc_old=0 pc_partial=0
 pc_says '[Dd][Ii][Rr]' && eval "$(apt-config shell pc_lists Dir::State::Lists/d)"
 pc_lists=${pc_lists%/}
-set -- $(stat -L -c '%Z %Y %f' "$pc_lists"/*Release /var/lib/apt/lists/partial 2>/dev/null)
+set -- $(exec stat -L -c '%Z %Y %f' "$pc_lists"/*Release /var/lib/apt/lists/partial /proc/self 2>/dev/null)
 while [ $# -ge 3 ]; do
   case $3 in
-    4*) pc_partial=$2 ;;  # a folder
+    4*) pc_partial=$pc_now pc_now=$2 ;;  # the two folders, in this order
     *) if [ "$pc_old" = 0 ] || [ "$1" -lt "$pc_old" ]; then pc_old=$1; fi ;;
   esac
   shift 3
 done
+[ -e /proc/self/stat ] || { pc_partial=$pc_now; pc_now=$(date +%s); }
 if [ "$pc_partial" -gt 0 ] && [ "$pc_partial" -lt "$pc_old" ]; then pc_old=$pc_partial; fi
 """
 
@@ -215,8 +217,8 @@ def pending_command(refresh: str) -> str:
 
 def pending_alone(refresh: str) -> Probe:
     """Return one probe for all that pending updates are read from; they are told apart by read.tell_apart."""
-    ask = pending_command(refresh) + f'\necho "@@ packages"; {_PACKAGES}; echo "@@ lists"; {_AGE}'
-    return Probe("apt.pending", ask, when=IS_APT, timeout=300, cap=16 * 1024 * 1024, volatile=True)
+    ask = linux.telling_os(pending_command(refresh)) + f'\necho "@@ packages"; {_PACKAGES}; echo "@@ lists"; {_AGE}'
+    return Probe("apt.pending", ask, when=IS_APT, timeout=300, cap=16 * 1024 * 1024, volatile=True, tidy=True)
 
 
 def resolve_command(changes: Sequence[Change], refresh: str = "auto") -> str:
