@@ -11,6 +11,7 @@ from typing import Any
 
 import click
 
+from patchctl.cli.interrupts import Terminated
 from patchctl.model.errors import DocumentsError, PatchctlError
 from patchctl.model.text import strip_control
 
@@ -56,6 +57,9 @@ def format_asked(argv: Sequence[str]) -> str:
 
 def _tell(error: BaseException) -> tuple[int, dict[str, Any]]:
     """Print the message; return the exit code, and the `error` (code, message, hint) with the `problems` of files."""
+    if isinstance(error, Terminated) or isinstance(error.__cause__, Terminated):  # click makes an Abort of it
+        print("patchctl: stopped by a signal", file=sys.stderr)
+        return 143, _errors("stopped", "stopped by a signal")
     if isinstance(error, (click.Abort, KeyboardInterrupt)):
         print("patchctl: stopped", file=sys.stderr)
         return 130, _errors("stopped", "stopped by the user")

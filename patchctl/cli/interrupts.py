@@ -10,6 +10,21 @@ from contextlib import contextmanager
 from types import FrameType
 
 
+class Terminated(KeyboardInterrupt):
+    """SIGTERM or SIGHUP came: all is left and tidied up as after Ctrl-C, with exit code 143."""
+
+
+def stop_on_signals() -> None:
+    """Let SIGTERM and SIGHUP end a command as Ctrl-C does. One that is ignored (nohup) stays so."""
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) == signal.SIG_DFL:
+            signal.signal(number, _terminate)
+
+
+def _terminate(number: int, frame: FrameType | None) -> None:
+    raise Terminated
+
+
 class SignalInterrupt:
     """ports.Interrupt over SIGINT, SIGTERM and SIGHUP."""
 
@@ -35,9 +50,12 @@ class SignalInterrupt:
 
 @contextmanager
 def catch_signals() -> Iterator[SignalInterrupt]:
-    """Give an interrupt that SIGINT, SIGTERM and SIGHUP set; put the old handlers back afterwards."""
+    """Give an interrupt that SIGINT, SIGTERM and SIGHUP set; put the old handlers back afterwards.
+
+    A signal that whoever started us ignores (nohup, a shell's background job) stays ignored.
+    """
     interrupt = SignalInterrupt()
-    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    numbers = [n for n in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP) if signal.getsignal(n) != signal.SIG_IGN]
     old = {number: signal.signal(number, interrupt.receive) for number in numbers}
     try:
         yield interrupt

@@ -89,9 +89,11 @@ def start_lean() -> None:
 def run() -> None:
     """Run the command line and exit with the documented code; no traceback reaches a user unasked."""
     start_lean()
+    from patchctl.cli.interrupts import stop_on_signals
     from patchctl.cli.streams import prepare_streams
 
     prepare_streams()
+    stop_on_signals()
     from patchctl.cli.redacting import CleanStream, RunSecrets
 
     secrets = RunSecrets()

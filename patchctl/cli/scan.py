@@ -8,7 +8,7 @@ import click
 
 from patchctl.cli.options import connection_options, inventory_options, output_option, quiet_options, state_option
 from patchctl.cli.output import Column, Document, emit
-from patchctl.cli.visiting import exit_code, fleet_of, prompt_for_secret, scan_options, settings_of
+from patchctl.cli.visiting import exit_code, fleet_of, is_known, prompt_for_secret, scan_options, settings_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -73,7 +73,7 @@ def command(
     with open_store(settings.state, writable=not from_snapshot) as store:
         before = read_before(store, names) if fail_on == "new" else {}
         if from_snapshot:
-            found = {one.host: describe_host(one) for one in read_latest(store, names)}
+            found = {one.host: describe_host(one) for one in read_latest(store, names, SystemClock().now())}
         else:
             redactor = run_secrets().redactor()
             with open_connections(settings, fleet.inventory, prompt_for_secret(), redactor=redactor) as connections:
@@ -90,13 +90,13 @@ def command(
 
 
 def read_before(store: Any, names: Sequence[str]) -> dict[str, tuple[bool, int]]:
-    """Return host -> (was reached, updates pending) from the latest snapshots."""
+    """Return host -> (was it known what is pending, how many updates) from the latest snapshots."""
     from patchctl.usecases.updates import describe_host, read_latest
 
     found = {}
     for one in read_latest(store, names):
         item = describe_host(one)
-        found[one.host] = (item["status"] in ("ok", "partial"), item["pending"] or 0)
+        found[one.host] = (is_known(item), item["pending"] or 0)
     return found
 
 

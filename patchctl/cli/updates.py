@@ -69,7 +69,7 @@ def command(
     with open_store(settings.state, writable=not from_snapshot) as store:
         before = read_before(store, names) if fail_on == "new" else {}
         if from_snapshot:
-            scanned = {one.host: one for one in read_latest(store, names)}
+            scanned = {one.host: one for one in read_latest(store, names, clock.now())}
         else:
             redactor = run_secrets().redactor()
             with open_connections(settings, fleet.inventory, prompt_for_secret(), redactor=redactor) as connections:

@@ -56,8 +56,9 @@ def prompt_for_secret() -> Callable[[str], str] | None:
 def exit_code(items: Sequence[Mapping[str, Any]], fail_on: str, known_before: Mapping[str, tuple[bool, int]]) -> int:
     """Return 13, 12, 4, 3 or 0 for what was found.
 
-    `items` are hosts with status and pending. `known_before`: host -> (was reached, updates pending) the last time,
-    for --fail-on new. A run that reached no host at all is never a success, whatever --fail-on says.
+    `items` are hosts with status and pending. `known_before`: host -> (was known, updates pending) the last time,
+    for --fail-on new. A host that was reached but whose pending updates are unknown counts as one that was not.
+    A run that reached no host at all is never a success, whatever --fail-on says.
     """
     statuses = [item["status"] for item in items]
     if all(s == "host-key" for s in statuses):
@@ -66,9 +67,14 @@ def exit_code(items: Sequence[Mapping[str, Any]], fail_on: str, known_before: Ma
         return 12 if all(s == "auth-failed" for s in statuses) else 4
     if fail_on == "never":
         return 0
-    away = {item["host"] for item in items if item["status"] not in ("ok", "partial")}
+    away = {item["host"] for item in items if not is_known(item)}
     pending = {item["host"]: item["pending"] or 0 for item in items}
     if fail_on == "new":
         away = {host for host in away if known_before.get(host, (True, 0))[0]}
         pending = {host: n for host, n in pending.items() if n > known_before.get(host, (True, 0))[1]}
     return 4 if away else 3 if any(pending.values()) else 0
+
+
+def is_known(item: Mapping[str, Any]) -> bool:
+    """Say whether it is known what is pending on a host."""
+    return item["status"] in ("ok", "partial") and item["pending"] is not None

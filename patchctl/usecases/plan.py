@@ -20,7 +20,6 @@ from patchctl.model.plan import PLAN_SCHEMA, Change, Plan
 from patchctl.model.policy import Approval, Policy
 from patchctl.model.ports import Clock, Observer
 from patchctl.model.selection import select_hosts
-from patchctl.model.units import format_duration
 from patchctl.patch.approvals import judge_update
 from patchctl.platforms.registry import platform_for, platform_named, read_os
 from patchctl.platforms.windows.offers import ORIGIN as OFFERED
@@ -33,9 +32,7 @@ from patchctl.usecases.access import Fleet, with_total
 from patchctl.usecases.atomic import write_atomically
 from patchctl.usecases.earlier import ask_earlier, ask_probe
 from patchctl.usecases.scan import Opener, SnapshotStore, scan_hosts
-
-MAX_LIST_AGE = 24 * 3600.0
-"""Package lists that are older than this when planning (seconds) say nothing about what is pending."""
+from patchctl.usecases.updates import forget_old
 
 
 class Known(Protocol):
@@ -226,17 +223,9 @@ def make_surveyor(now: float) -> Callable[[Snapshot], Survey]:
             make_reader = getattr(platform, "reader", None)  # platforms/contract.py, FleetReader: not all have it
             readers[platform.name] = make_reader() if make_reader else platform.read
         facts = readers[platform.name](snapshot)
-        return Survey(_forget_old(facts, max(0.0, now - snapshot.taken_at)), platform.name)
+        return Survey(forget_old(facts, max(0.0, now - snapshot.taken_at)), platform.name)
 
     return survey
-
-
-def _forget_old(facts: HostFacts, since: float) -> HostFacts:
-    """Make the updates unknown when the lists they were read from are too old now, `since` seconds later."""
-    if facts.updates is None or facts.metadata_age is None or facts.metadata_age + since <= MAX_LIST_AGE:
-        return facts
-    reason = f"package lists are {format_duration(facts.metadata_age + since)} old (limit 24h): scan again"
-    return replace(facts, updates=None, unknown=(*facts.unknown, ("updates", reason)))
 
 
 def _look(

@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any, Protocol
 
 from patchctl.model.evidence import Snapshot
-from patchctl.model.facts import Update
+from patchctl.model.facts import HostFacts, Update
 from patchctl.model.hosts import Inventory
 from patchctl.model.policy import Policy
 from patchctl.model.selection import select_hosts
+from patchctl.model.units import format_duration
 from patchctl.patch.approvals import decide_approval
 from patchctl.platforms import make_reader
 from patchctl.platforms.windows.offers import add_offers
 from patchctl.usecases.scan import ScannedHost, is_held_back, judge_status
 
 NEVER_SCANNED = {"code": "never-scanned", "message": "no snapshot of this host yet", "hint": "run patchctl scan"}
+
+MAX_LIST_AGE = 24 * 3600.0
+"""Package lists that are older than this (seconds) say nothing about what is pending."""
 
 FirstSeen = Mapping[tuple[str, str], float]
 
@@ -27,11 +32,30 @@ class LatestSnapshots(Protocol):
     def iterate_latest(self, hosts: Sequence[str] | None, *, reached: bool) -> Iterator[Snapshot]: ...
 
 
-def read_latest(store: LatestSnapshots, hosts: Sequence[str]) -> Iterator[ScannedHost]:
-    """Yield what the latest snapshots of these hosts show, each read once and let go again."""
+def read_latest(
+    store: LatestSnapshots, hosts: Sequence[str], now: float | None = None
+) -> Iterator[ScannedHost]:
+    """Yield what the latest snapshots of these hosts show, each read once and let go again.
+
+    With `now` (Unix time) as it is worth today: the age of the package lists counts up to then, and what lists showed
+    that are too old by then is unknown. Without it, as it was when it was taken.
+    """
     read = make_reader()
     for snapshot in store.iterate_latest(hosts, reached=False):
-        yield ScannedHost(snapshot, read(snapshot))
+        facts = read(snapshot)
+        if now is not None:
+            since = max(0.0, now - snapshot.taken_at)
+            age = facts.metadata_age
+            facts = replace(forget_old(facts, since), metadata_age=None if age is None else age + since)
+        yield ScannedHost(snapshot, facts)
+
+
+def forget_old(facts: HostFacts, since: float) -> HostFacts:
+    """Make the updates unknown when the lists they were read from are too old now, `since` seconds later."""
+    if facts.updates is None or facts.metadata_age is None or facts.metadata_age + since <= MAX_LIST_AGE:
+        return facts
+    reason = f"package lists are {format_duration(facts.metadata_age + since)} old (limit 24h): scan again"
+    return replace(facts, updates=None, unknown=(*facts.unknown, ("updates", reason)))
 
 
 def list_updates(

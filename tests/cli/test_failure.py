@@ -2,6 +2,8 @@
 
 import json
 import os
+import signal
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -88,3 +90,24 @@ def test_a_password_in_a_state_url_is_not_shown(tmp_path):
         done = patchctl(tmp_path, *argv, env=environment)
         assert b"hunter2" not in done.stdout + done.stderr
     assert b"postgresql://ops:***@127.0.0.1:1/p" in patchctl(tmp_path, "config", "show", env=environment).stdout
+
+
+@pytest.mark.parametrize(("number", "ignored", "code"), [
+    (signal.SIGINT, False, 130), (signal.SIGTERM, False, 143), (signal.SIGHUP, False, 143), (signal.SIGHUP, True, 4),
+])
+def test_a_signal_ends_a_visit_with_its_code_unless_nohup_says_otherwise(tmp_path, number, ignored, code):
+    with socket.create_server(("127.0.0.1", 0)) as silent:  # accepts, and never says it is an ssh server
+        (tmp_path / "inventories").mkdir()
+        host = f"{{address: 127.0.0.1, port: {silent.getsockname()[1]}, timeouts: {{connect: 5s}}}}"
+        (tmp_path / "inventories" / "i.yaml").write_text(f"hosts: {{a: {host}}}\n")
+        running = subprocess.Popen(
+            [*PROGRAM, "scan", "-o", "json"], cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+            env={**os.environ, "PYTHONPATH": str(ROOT), "HOME": str(tmp_path)},
+            preexec_fn=lambda: signal.signal(number, signal.SIG_IGN) if ignored else None)
+        with silent.accept()[0]:
+            running.send_signal(number)
+            out, errors = running.communicate(timeout=60)
+    found = json.loads(out)
+    assert running.returncode == code, errors
+    if not ignored:
+        assert (found["error"]["code"], found["exit_code"]) == ("stopped", code)

@@ -24,7 +24,7 @@ from patchctl.model.policy import ApprovalRule, Policy
 from patchctl.platforms import read_facts
 from patchctl.usecases.access import Fleet, expand_limit
 from patchctl.usecases.scan import ScannedHost, collect_snapshot, describe_host, scan_hosts, scan_probes, summarise
-from patchctl.usecases.updates import list_updates
+from patchctl.usecases.updates import list_updates, read_latest
 from tests.platforms.cases import Case, load_case
 
 APT = load_case("apt", "held-pinned-kept-back")
@@ -247,6 +247,8 @@ def test_an_unknown_list_is_never_an_empty_one() -> None:
         (["ok"], [3], "new", {"h0": (True, 3)}, 0), (["ok"], [4], "new", {"h0": (True, 3)}, 3),
         (["ok", "unreachable"], [0, None], "new", {"h1": (False, 0)}, 0),
         (["ok", "unreachable"], [0, None], "new", {"h1": (True, 0)}, 4),
+        (["partial"], [None], "any", {}, 4), (["partial"], [None], "never", {}, 0),
+        (["partial"], [None], "new", {"h0": (True, 3)}, 4), (["partial"], [None], "new", {"h0": (False, 0)}, 0),
     ],
 )  # fmt: skip
 def test_exit_codes(
@@ -256,6 +258,24 @@ def test_exit_codes(
         {"host": f"h{i}", "status": s, "pending": p} for i, (s, p) in enumerate(zip(statuses, pending, strict=True))
     ]
     assert exit_code(items, fail_on, before) == code
+
+
+@pytest.mark.parametrize(("later", "pending"), [(-3600.0, True), (0.0, True), (4e4, True), (864e3, False)])
+def test_what_old_snapshots_say_is_worth_less_every_day(later: float, pending: bool) -> None:
+    class Stored:
+        def iterate_latest(self, hosts: Sequence[str] | None, *, reached: bool) -> Any:
+            return iter([APT.snapshot])
+
+    (then,) = read_latest(Stored(), ["h"])
+    (now,) = read_latest(Stored(), ["h"], APT.snapshot.taken_at + later)
+    assert then.facts.updates and then.facts.metadata_age is not None and now.facts.metadata_age is not None
+    assert now.facts.metadata_age == then.facts.metadata_age + max(0.0, later)
+    item = describe_host(now)
+    assert (item["pending"] is not None, item["status"]) == (pending, "ok" if pending else "partial")
+    if not pending:
+        assert "10d" in item["error"]["message"] and item["security"] is None
+        assert list_updates(now, {}, None, Inventory({}, {}, {}), APT.snapshot.taken_at + later) == []
+        assert exit_code([item], "any", {}) == 4
 
 
 def test_a_limit_file_holds_patterns(tmp_path: Any) -> None:
