@@ -14,8 +14,8 @@ from dataclasses import dataclass
 
 from patchctl.connect.contract import Command, Result, SecretResolver
 from patchctl.connect.pipe import Opener, Pipe
-from patchctl.connect.privilege import Ascent, Escalation, Step, exec_line, script_input
-from patchctl.model.errors import CredentialsError, HostError, HostTimeoutError
+from patchctl.connect.privilege import Ascent, Escalation, Step, end_asking, exec_line, script_input
+from patchctl.model.errors import CredentialsError, HostError, HostTimeoutError, PrivilegeError
 from patchctl.model.hosts import Become, Host, SecretRef
 from patchctl.model.text import decode
 
@@ -123,7 +123,12 @@ def _ascend(
         errors = (errors + stderr)[-_CHUNK:]
         if stdout or stderr:
             deadlines.heard()
-        step = escalation.feed(stdout, stderr)
+        try:
+            step = escalation.feed(stdout, stderr)
+        except PrivilegeError as error:
+            if error.code == "sudo-password-wrong":
+                _end_asking(shell, ascent)
+            raise
         if step is None:
             if pipe.ended():
                 _explain(shell, escalation, pipe.status(), errors)
@@ -143,6 +148,17 @@ def _ascend(
             latest = time.monotonic() + patience  # PAM may ask a server, and delays after a wrong password
             continue
         return step, errors
+
+
+def _end_asking(shell: Shell, ascent: Ascent) -> None:
+    """End a sudo that asks again, while it waits: the end of its input would count as one more wrong password.
+
+    Best effort, over a second session: where none is given (MaxSessions 1) or the host hides processes, it counts.
+    """
+    try:
+        converse(shell, Command(end_asking(ascent), timeout=10.0, silence=10.0, cap=4096))
+    except HostError:
+        return  # the refusal itself is what counts and is told
 
 
 def _explain(shell: Shell, escalation: Escalation, status: int | None, said: bytes) -> None:

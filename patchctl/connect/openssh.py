@@ -127,6 +127,7 @@ def _common(endpoint: Endpoint, context: Context) -> list[str]:
     return [
         *(["-F", context.ssh_config] if context.ssh_config else []),
         "-o", "BatchMode=yes", "-o", "StrictHostKeyChecking=yes", "-o", f"UserKnownHostsFile={known}",
+        "-o", "VerifyHostKeyDNS=no",  # a key that DNS vouches for would pass although nobody here has accepted it
         "-o", f"ConnectTimeout={max(1, round(endpoint.timeouts.connect))}", "-o", "ServerAliveInterval=15",
         "-o", "UpdateHostKeys=no", "-o", "ClearAllForwardings=yes", "-o", "ForwardAgent=no", "-o", "ControlMaster=no",
         "-o", "LogLevel=ERROR",

@@ -11,7 +11,7 @@ a script cut off on the way is never run.
 Every line of ours carries a nonce: banners, motd and chatty profiles cannot imitate it. The password is sent only
 after a prompt that carries the nonce (sudo), or directly after our nonce line and in the form of a password prompt (su
 and doas cannot be told a prompt). A second prompt means that the password was wrong: it is never sent twice, because
-pam_faillock counts.
+pam_faillock counts; and the sudo that asks again is killed, because it would count the end of its input as well.
 """
 
 from __future__ import annotations
@@ -90,6 +90,14 @@ def script_input(ascent: Ascent, script: str) -> bytes:
     if ascent.marker in script:
         raise ValueError("the script holds its own end marker")
     return f"{script.rstrip()}\n{ascent.marker}\n".encode()
+
+
+def end_asking(ascent: Ascent) -> str:
+    """Return a script for the login user that kills the sudo of this ascent: it has his real user id while it asks."""
+    return (
+        "for p in /proc/[0-9]*; do c=; read -r c <$p/comm && [ \"$c\" = sudo ] || continue; "
+        f"grep -q {ascent.nonce} $p/cmdline && kill -9 ${{p#/proc/}}; done 2>/dev/null"
+    )
 
 
 def _escalation(ascent: Ascent) -> list[str]:

@@ -1,7 +1,7 @@
 """Remembers refused passwords for a run: one that was wrong is never sent to that host again, because hosts count.
 
-pam_faillock counts a wrong sudo password, and once more the second prompt that sudo ends with: two of the usual three
-or five. A second visit with the same password could lock the account.
+pam_faillock counts every wrong password (and, where the sudo that asks again cannot be killed, that second prompt too):
+a few visits with the same one would lock the account.
 """
 
 from __future__ import annotations

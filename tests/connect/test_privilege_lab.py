@@ -146,12 +146,30 @@ def test_a_wrong_password_is_sent_once_per_run(lab: Lab, host: LabHost, tmp_path
             session.close()
         connections.close()
         lab.wait(lambda: not host.exec("pgrep -x sudo || true").strip(), "sudo to end")
-        # one wrong password, and the second prompt that sudo ends with: PAM counts both; nine tries count no more
-        assert host.exec("faillock --user opspw").count(" SVC ") <= 2
+        # once, not once more for the second prompt that sudo would end with; nine tries count no more
+        assert host.exec("faillock --user opspw").count(" V\n") == 1
         assert visit(lab, host, tmp_path, "opspw", Become("sudo", password=PASSWORD), [Command("id -u", become=True)])[
             0].stdout == b"0\n"
     finally:
         host.clear()
+
+
+@pytest.mark.parametrize("transport", ["ssh", "openssh"])
+@pytest.mark.parametrize("requiretty", [False, True])
+def test_a_wrong_password_counts_once(
+    lab: Lab, run: Callable[..., Result], host: LabHost, transport: str, requiretty: bool
+) -> None:
+    host.fault("faillock")
+    host.exec("rm -f /var/run/faillock/opspw")
+    if requiretty:
+        host.exec("echo 'Defaults requiretty' > /etc/sudoers.d/zz-tty; chmod 440 /etc/sudoers.d/zz-tty")
+    try:
+        refused("sudo-password-wrong", lambda: run("opspw", Become("sudo", password=WRONG), transport=transport))
+        lab.wait(lambda: not host.exec("pgrep -x sudo || true").strip(), "sudo to end")
+        assert host.exec("faillock --user opspw").count(" V\n") == 1
+    finally:
+        host.clear()
+        host.exec("rm -f /etc/sudoers.d/zz-tty /var/run/faillock/opspw")
 
 
 def test_a_locked_account_is_hinted_at(run: Callable[..., Result], host: LabHost) -> None:
