@@ -80,6 +80,8 @@ class HostDigest:
     failures: tuple[FailureLine, ...] = field(default=())
     conffiles: tuple[str, ...] = ()
     """Configuration files kept although the package brings a new one."""
+    transactions: tuple[str, ...] = ()
+    """Commands that show on the host what its package manager recorded of it."""
     health: tuple[tuple[str, str, str], ...] = ()
     """(check, before, after): ok | failed | unknown"""
     fixes: tuple[FixLine, ...] = ()
@@ -111,7 +113,8 @@ def digest_host(plan: HostPlan, shown: Mapping[str, Any], events: Sequence[Event
         attempts=int(shown.get("attempts") or 0), changes=_change_lines(plan, proven, reported),
         started_at=begun[0] if begun else None, ended_at=settled.at if settled else None, boot_ids=boots,
         reboot=_reboot_word(state, boots, events), touched=_touched(events), failures=_failures(events),
-        conffiles=_conffiles(events), health=_health(events), fixes=_fix_lines(shown),
+        conffiles=_told(events, "conffiles"), transactions=_told(events, "transactions"),
+        health=_health(events), fixes=_fix_lines(shown),
         backup=str(shown.get("backup") or ""),
     )  # fmt: skip
 
@@ -233,9 +236,9 @@ def _failures(events: Sequence[Event]) -> tuple[FailureLine, ...]:
     return tuple(found)
 
 
-def _conffiles(events: Sequence[Event]) -> tuple[str, ...]:
-    kept = [str(path) for _, data in _outcomes(events, "poll") for path in data.get("conffiles") or ()]
-    return tuple(dict.fromkeys(kept))
+def _told(events: Sequence[Event], key: str) -> tuple[str, ...]:
+    """Return what all attempts told under that key, each once."""
+    return tuple(dict.fromkeys(str(one) for _, data in _outcomes(events, "poll") for one in data.get(key) or ()))
 
 
 def _health(events: Sequence[Event]) -> tuple[tuple[str, str, str], ...]:

@@ -71,6 +71,7 @@ def render_html(digest: RolloutDigest, seal: Seal, generated_at: float) -> str:
         alone=[host for host in digest.hosts if host.plan.skip],
         failed=[host for host in digest.hosts if host.failures],
         conffiles=[host for host in digest.hosts if host.conffiles],
+        transactions=[host for host in digest.hosts if host.transactions],
         timeline=timeline, omitted=omitted,
     )  # fmt: skip
 

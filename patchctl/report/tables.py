@@ -90,6 +90,7 @@ def _host(host: HostDigest) -> dict[str, Any]:
         "backup": host.backup,
         "failures": host.failures,
         "conffiles": list(host.conffiles),
+        "transactions": list(host.transactions),
         "health": [{"check": check, "before": before, "after": after} for check, before, after in host.health],
     }
 

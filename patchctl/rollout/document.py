@@ -82,6 +82,7 @@ def _host(state: RolloutState, host: HostProgress) -> dict[str, Any]:
         "backup": str(host.install.get("backup") or ""),
         "rollback": describe_undo(plan),
         "conffiles": list(host.install.get("conffiles") or ()),
+        "transactions": list(host.install.get("transactions") or ()),
         "reboot": {
             "policy": plan.reboot,
             "expected": plan.reboot_expected,

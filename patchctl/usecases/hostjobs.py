@@ -210,6 +210,7 @@ class HostVisits:
         data: dict[str, Any] = {
             "step": _last_mark(marks, "step"), "rc": _number(code), "log": "\n".join(reply.all("log")).strip("\n"),
             "changes": [], "conffiles": _marks(marks, "conffile"), "boot_id": reply.boot_id,
+            "transactions": _marks(marks, "transaction"),
             "lock_holder": _lock_holder(marks), "seconds": seconds,
             "reason": one_line(reply.get("reason")),
         }

@@ -1,4 +1,4 @@
-"""dnf's, yum's and rpm's own words: listings, advisories, holds, failures. Each excerpt names its public source."""
+"""dnf's, yum's and rpm's own words: advisories, holds, failures. Each excerpt names its public source."""
 
 from __future__ import annotations
 
@@ -10,39 +10,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from patchctl.model.evidence import OK, Evidence
-from patchctl.model.facts import Package
 from patchctl.platforms.dnf.common import file_name, read_advisories
-from patchctl.platforms.dnf.pending import read_check_update, read_packages, read_pending
+from patchctl.platforms.dnf.pending import read_packages, read_pending
 from patchctl.platforms.dnf.program import PROGRAM
 from patchctl.platforms.dnf.read import read_check, read_holds, read_host, read_updaters
 from patchctl.platforms.dnf.signatures import SIGNATURES
 from tests.platforms.cases import load_case
-
-# RHEL 7, yum 3.4.3: github.com/HariSekhon/Nagios-Plugins, issue 176.
-YUM = """\
-NetworkManager-config-server.noarch   1:1.8.0-11.el7_4       rhel-7-server-rpms
-grub2.x86_64                          1:2.02-0.65.el7_4.2    rhel-7-server-rpms
-iptables.x86_64                       1.4.21-18.2.el7_4      rhel-7-server-rpms
-"""
-# EL 6: github.com/matteocorti/check_updates, pull request 12.
-OBSOLETING = """\
-Obsoleting Packages
-mpich.i686                                                         3.1-4.el6                                 base
-    mpich2.x86_64                                                  1.2.1-2.3.el6                             @base
-"""
-
-
-def test_yum_lists_what_is_pending_and_not_what_is_replaced() -> None:
-    assert list(read_check_update((YUM + OBSOLETING).splitlines())) == [
-        ("NetworkManager-config-server", "noarch", "1:1.8.0-11.el7_4", "rhel-7-server-rpms"),
-        ("grub2", "x86_64", "1:2.02-0.65.el7_4.2", "rhel-7-server-rpms"),
-        ("iptables", "x86_64", "1.4.21-18.2.el7_4", "rhel-7-server-rpms"),
-    ]
-
-
-def test_yum_breaks_long_rows() -> None:
-    rows = ["a-package-with-a-rather-long-name.x86_64", "       1.0-1.el7", "       updates", "b.noarch 2-1.el7 base"]
-    assert [row[0] for row in read_check_update(rows)] == ["a-package-with-a-rather-long-name", "b"]
 
 
 @pytest.mark.parametrize(
@@ -68,26 +41,12 @@ def test_advisories_of_every_tool(line: str, found: tuple[object, ...]) -> None:
     assert list(read_advisories([line])) == [found]
 
 
-def plain(advisories: str = "") -> str:
-    rows = "".join(f"list {line}\n" for line in YUM.splitlines())
-    return f"tool yum\n{rows}rc 100\n{advisories}age 60\n"
-
-
-def test_no_advisories_at_all_is_unknown_never_no() -> None:
-    packages = [Package("iptables", "1.4.21-18.el7", "x86_64")]
-    silent = {u.package: u.security for u in read_pending(plain(), packages).updates}
-    assert set(silent.values()) == {None}
-    told = "advisory RHSA-2017:1 Important/Sec. iptables-1.4.21-18.2.el7_4.x86_64\n"
-    known = {u.package: u.security for u in read_pending(plain(told), packages).updates}
-    assert (known["iptables"], known["grub2"]) == (True, False)
-
-
 @pytest.mark.parametrize(
     ("text", "why"),
     [
         ("", "without a word"), ("repo|a|1|none\n", "without a word"), ("E: no\nend\n", "no"),
         ("refresh|Cannot download repomd.xml\nE: Cannot\nend\n", "refreshing the metadata failed"),
-        ("tool yum\nE: broken\nrc 1\n", "broken"), ("tool yum\nrc 0\n", "no metadata"),
+        ("tool yum\nlist a.noarch 2-1 r\nrc 100\nage 60\n", "without a word"),
         ("change|upgradable|../x|noarch|1-1|2-1|r|1|" + "a" * 64 + "|no|||||http://x/x.rpm\nend\n", "cannot be used"),
     ],
 )
@@ -99,7 +58,7 @@ def test_what_is_not_whole_is_unknown(text: str, why: str) -> None:
 
 @given(st.text(max_size=300))
 def test_no_text_breaks_the_readers(text: str) -> None:
-    for start in ("", "tool yum\nlist ", "tool dnf5\nend\nrow|", "change|", "end\n"):
+    for start in ("", "tool dnf5\nend\nrow|", "change|", "end\n"):
         read_pending(start + text)
     read_packages(text)
     read_check(text)

@@ -9,41 +9,8 @@ import pytest
 
 from patchctl.platforms.dnf.common import read_advisories
 from patchctl.platforms.dnf.dnf5 import TABLE
-from patchctl.platforms.dnf.pending import read_check_update
 from patchctl.platforms.dnf.probes import scan_probes
 
-# Fedora 44, dnf5 check-upgrade --quiet: github.com/AvengeMedia/DankMaterialShell, issue 3522.
-FEDORA_44 = """\
-Upgrades
-apparmor-libs.x86_64                      6.0.0~alpha1-1.fc44 terra
-proton-vpn-daemon.noarch                  0.13.8-1.fc44       protonvpn-fedora-stable
-proton-vpn-gtk-app.noarch                 4.18.1-1.fc44       protonvpn-fedora-stable
-python3-proton-vpn-api-core.aarch64       5.6.10-1.fc44       protonvpn-fedora-stable
-python3-proton-vpn-api-core.x86_64        5.6.10-1.fc44       protonvpn-fedora-stable
-
-Obsoleting packages
-python3-proton-vpn-api-core.aarch64       5.6.10-1.fc44       protonvpn-fedora-stable
-    python3-proton-vpn-api-core.noarch    5.2.5-1.fc44        protonvpn-fedora-stable
-    python3-proton-vpn-local-agent.x86_64 1.6.3-1.fc44        protonvpn-fedora-stable
-python3-proton-vpn-api-core.x86_64        5.6.10-1.fc44       protonvpn-fedora-stable
-"""
-# Fedora 34, dnf 4: github.com/RaphaelRochet/arch-update, issue 169.
-FEDORA_34 = """\
-Last metadata expiration check: 2:06:33 ago on Monday 24 May 2021 04:13:39 PM.
-
-anthy-unicode.x86_64                             1.0.0.20201109-3.fc34         updates
-autocorr-en.noarch                               1:7.1.3.2-1.fc34              updates
-containernetworking-plugins.x86_64               1.0.0-0.1.rc1.fc34            updates
-containers-common.noarch                         4:1-16.fc34                   updates
-"""
-# Fedora 41, dnf5: github.com/purejava/fedora-update, issue 23.
-FEDORA_41 = "warp-terminal.x86_64 v0.2024.10.29.08.02.stable_02-1 warpdotdev\n"
-# Fedora 36, dnf 4: github.com/rpm-software-management/dnf5, pull request 353. Nothing but what is replaced.
-OBSOLETING = """\
-Obsoleting Packages
-kernel-headers.x86_64                                     6.2.6-100.fc36                           updates
-    kernel-headers.x86_64                                 5.18.13-200.fc36                         @updates
-"""
 # Amazon Linux 2023, dnf upgrade --releasever=2023.0.20230329: docs.aws.amazon.com/linux/al2023/ug,
 # deterministic-upgrades-usage.
 AMAZON_2023 = """\
@@ -75,29 +42,6 @@ OVMBA-2018-0191 bugfix         SDL-1.2.14-7.el6_7.1.x86_64
 OVMBA-2018-0087 bugfix         iproute-2.6.32-54.0.1.el6.x86_64
 OVMEA-2017-0003 enhancement    iptables-1.4.7-16.0.5.el6.x86_64
 """
-
-
-@pytest.mark.parametrize(
-    ("text", "found"),
-    [
-        (FEDORA_44, [
-            ("apparmor-libs", "x86_64", "6.0.0~alpha1-1.fc44", "terra"),
-            ("proton-vpn-daemon", "noarch", "0.13.8-1.fc44", "protonvpn-fedora-stable"),
-            ("proton-vpn-gtk-app", "noarch", "4.18.1-1.fc44", "protonvpn-fedora-stable"),
-            ("python3-proton-vpn-api-core", "aarch64", "5.6.10-1.fc44", "protonvpn-fedora-stable"),
-            ("python3-proton-vpn-api-core", "x86_64", "5.6.10-1.fc44", "protonvpn-fedora-stable")]),
-        (FEDORA_34, [
-            ("anthy-unicode", "x86_64", "1.0.0.20201109-3.fc34", "updates"),
-            ("autocorr-en", "noarch", "1:7.1.3.2-1.fc34", "updates"),
-            ("containernetworking-plugins", "x86_64", "1.0.0-0.1.rc1.fc34", "updates"),
-            ("containers-common", "noarch", "4:1-16.fc34", "updates")]),
-        (FEDORA_41, [("warp-terminal", "x86_64", "v0.2024.10.29.08.02.stable_02-1", "warpdotdev")]),
-        (OBSOLETING, []),
-    ],
-    ids=["fedora-44", "fedora-34", "fedora-41", "only-obsoleting"],
-)  # fmt: skip
-def test_check_update(text: str, found: list[tuple[str, str, str, str]]) -> None:
-    assert list(read_check_update(text.splitlines())) == found
 
 
 def test_advisories_of_yum() -> None:

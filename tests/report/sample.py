@@ -82,7 +82,8 @@ class Story:
             {"package": c.package, "arch": c.arch, "from": c.from_version, "to": c.to_version}
             for c in self.plan.hosts[host].changes
         ]
-        self.job(host, "poll", "finished", {"rc": 0, "changes": changes, "conffiles": ["/etc/ssh/sshd_config"]})
+        self.job(host, "poll", "finished", {"rc": 0, "changes": changes, "conffiles": ["/etc/ssh/sshd_config"],
+                                               "transactions": ["dnf history info 12"]})
         self.job(host, "boot", "rebooted", {"boot_id": "bbbb2222-0000"})
         self.job(host, "verify", "ok", {"health_after": health, "reboot_required": False})
         self.settle(host, "succeeded")

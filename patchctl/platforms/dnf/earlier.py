@@ -28,9 +28,8 @@ def command(changes: Sequence[Change], refresh: str) -> str:
     names = " ".join(quote_sh(name) for name in sorted({c.package for c in wanted}))
     return (
         f'{python_prologue()}case $pc_tool in\n'
-        f'dnf) pc_dnf earlier {refresh} "$pc_work" {words}; cat "$pc_work/said" 2>/dev/null ;;\n'
         f"dnf5)\n{dnf5.earlier_text(names, words, refresh)};;\n"
-        f'*) echo "E: yum cannot be asked for earlier versions" ;;\nesac\ntrue\n'
+        f'*) pc_dnf earlier {refresh} "$pc_work" {words}; cat "$pc_work/said" 2>/dev/null ;;\nesac\ntrue\n'
     )
 
 

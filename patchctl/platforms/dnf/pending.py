@@ -13,25 +13,20 @@ from patchctl.platforms.dnf.common import (
     VERSION,
     Pending,
     file_name,
-    read_advisories,
     valid_name,
-    worst_severity,
 )
 from patchctl.platforms.dnf.tables import read_tables
 
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _STATES = ("upgradable", "new", "held", "kept-back")
-_ROW = re.compile(r"(\S+)\.([a-z0-9_]+)\s+((?:\d+:)?[^\s:]+-[^\s-]+)\s+(\S+)")
 _MULTIPLE = re.compile(r"kernel(-(core|modules|modules-core|modules-extra|devel|uek|uek-core|rt|rt-core))?")
 
 
-def read_pending(text: str, packages: Sequence[Package] = ()) -> Pending:
+def read_pending(text: str) -> Pending:
     """Read the output of dnf.pending or dnf.resolve."""
     lines = strip_control(text).splitlines()
     if "tool dnf5" in lines[:1]:
         return read_tables(lines)
-    if any(line.startswith("tool ") for line in lines):
-        return _read_plain(lines, packages)
     rows = [line.split("|") for line in lines]
     errors = [line[3:] for line in lines if line.startswith("E: ") and line[3:].strip()]
     failed = next((row[1] for row in rows if row[0] == "refresh" and len(row) > 1 and row[1] != "ok"), "")
@@ -83,65 +78,9 @@ def _artefact(row: Sequence[str]) -> Artefact:
     )  # fmt: skip
 
 
-def _read_plain(lines: Sequence[str], packages: Sequence[Package]) -> Pending:
-    """Read check-update and the list of advisories of dnf 5 or yum. Files and hashes are not known from them."""
-    rc = next((line[3:] for line in lines if line.startswith("rc ")), "")
-    ages = [int(line[4:]) for line in lines if re.fullmatch(r"age \d+", line)]
-    if rc not in ("0", "100"):
-        silent = f"check-update ended with {rc or 'nothing'}"
-        error = next((line[3:] for line in lines if line.startswith("E: ")), silent)
-        return Pending(error=one_line(error, 300))
-    if not ages:
-        return Pending(error="no metadata: no repository is enabled, or none was ever refreshed")
-    installed = newest_installed(packages)
-    advisories = list(read_advisories([line[9:] for line in lines if line.startswith("advisory ")]))
-    found: list[Update] = []
-    for name, arch, version, repository in read_check_update([x[5:] for x in lines if x.startswith("list ")]):
-        old = installed.get((name, arch)) or installed.get((name, "noarch"), "")
-        mine = [
-            a for a in advisories if a[3:5] == (name, arch) and rpm.compare(a[5], version) <= 0
-            and (not old or rpm.compare(a[5], old) > 0)
-        ]  # fmt: skip
-        worst = worst_severity(s for _, s, security, *_ in mine if security)
-        security = any(a[2] for a in mine) if advisories else None
-        found.append(Update(name, arch, old, version, repository, security, advisories=tuple(
-            dict.fromkeys(a[0] for a in mine)), severity=worst))
-    return Pending(tuple(sorted(found, key=lambda u: (u.package, u.arch))), age=float(max(ages)))
-
-
-def read_check_update(lines: Sequence[str]) -> Iterator[tuple[str, str, str, str]]:
-    """Given `check-update` of dnf 4, dnf 5 or yum, yield (name, arch, version, repository).
-
-    What follows `Obsoleting Packages` names what is replaced, not what is updated. yum breaks long rows in two or
-    three lines.
-    """
-    words: list[str] = []
-    for line in lines:
-        if re.match(r"Obsoleting [Pp]ackages", line):
-            break
-        if not line.strip():
-            words = []
-            continue
-        words = [*words, *line.split()] if line[:1].isspace() and words else line.split()
-        match = _ROW.fullmatch(" ".join(words))
-        if match:
-            yield match[1], match[2], match[3].removeprefix("0:"), one_line(match[4], 120)
-            words = []
-
-
 def installed_beside(name: str) -> bool:
     """Say whether a package of that name is installed beside its earlier versions, not over them."""
     return bool(_MULTIPLE.fullmatch(name))
-
-
-def newest_installed(packages: Sequence[Package]) -> dict[tuple[str, str], str]:
-    """Return the newest version of each (name, arch)."""
-    found: dict[tuple[str, str], str] = {}
-    for package in packages:
-        key = (package.name, package.arch)
-        if key not in found or rpm.compare(package.version, found[key]) > 0:
-            found[key] = package.version
-    return found
 
 
 def read_packages(text: str) -> tuple[tuple[Package, ...], tuple[str, ...], float | None]:

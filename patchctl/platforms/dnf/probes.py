@@ -1,7 +1,7 @@
 """What is asked of a host with rpm and dnf or yum. Metadata are refreshed, where asked, in a copy: never in place.
 
-`dnf.pending` asks dnf 4 through its own library (program.py), dnf 5 by its command line (dnf5.py). Where there is only
-yum, that is asked: `list ...` and `advisory ...` lines, without files and hashes.
+`dnf.pending` asks dnf 4 and yum 3 through their own libraries (program.py, yum3.py), dnf 5 by its command line
+(dnf5.py).
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from patchctl.model.text import quote_sh
 from patchctl.platforms import linux
 from patchctl.platforms.dnf import dnf5
 from patchctl.platforms.dnf.program import PROGRAM
+from patchctl.platforms.dnf.yum3 import YUM_PROGRAM
 
 IS_RPM = "command -v rpm && { command -v dnf || command -v yum; }"
 
@@ -29,9 +30,11 @@ done
 trap 'rm -rf "$pc_work"; exit 143' TERM HUP INT PIPE
 trap 'rm -rf "$pc_work"' EXIT
 chmod 700 "$pc_work"
-pc_python=$(sed -n '1s/^#! *\([^ ]*python[^ ]*\).*/\1/p' "$(command -v dnf)" 2>/dev/null | tr -cd 'A-Za-z0-9/._-')
-pc_tool=yum; command -v dnf >/dev/null && pc_tool=dnf5; [ -z "$pc_python" ] || pc_tool=dnf
+pc_tool=dnf; command -v dnf >/dev/null || pc_tool=yum
+pc_python=$(sed -n '1s/^#! *\([^ ]*python[^ ]*\).*/\1/p' "$(command -v $pc_tool)" 2>/dev/null | tr -cd 'A-Za-z0-9/._-')
+[ -n "$pc_python" ] || pc_tool=dnf5
 pc_home=$(sed -n 's/^\(system_\)\{0,1\}cachedir *= *//p' /etc/dnf/dnf.conf 2>/dev/null | tail -n 1)
+[ "$pc_tool" != yum ] || pc_home=/nonexistent  # its program makes the copy itself
 case $pc_home in
   *'$'*) pc_home=/nonexistent ;;
   '') pc_home=/var/cache/dnf; [ "$pc_tool" != dnf5 ] || pc_home=/var/cache/libdnf5 ;;
@@ -55,21 +58,10 @@ pc_dnf() {
 }
 """
 
-_SET_PROGRAM = "pc_program=$(cat <<'patchctl-program'\n" + PROGRAM + "patchctl-program\n)\n"
-
-# yum by its command line, from its own cache: nothing of its own is refreshed.
-_PLAIN = r"""
-  echo "tool yum"
-  LC_ALL=C yum -q -C check-update >"$pc_work/list" 2>"$pc_work/err"; pc_rc=$?
-  sed 's/^/list /' "$pc_work/list"
-  [ "$pc_rc" = 0 ] || [ "$pc_rc" = 100 ] || echo "E: $(tail -n 1 "$pc_work/err" | cut -c 1-300)"
-  echo "rc $pc_rc"
-  LC_ALL=C yum -q -C updateinfo list updates 2>/dev/null | sed 's/^/advisory /'
-  pc_now=$(date +%s)
-  find /var/cache/yum -name repomd.xml 2>/dev/null | while read -r pc_file; do
-    echo "age $((pc_now - $(stat -c %Y "$pc_file")))"
-  done
-"""
+_SET_PROGRAM = (
+    "if [ \"$pc_tool\" = yum ]; then\npc_program=$(cat <<'patchctl-program'\n" + YUM_PROGRAM + "patchctl-program\n)\n"
+    "else\npc_program=$(cat <<'patchctl-program'\n" + PROGRAM + "patchctl-program\n)\nfi\n"
+)
 
 _EVR = "%|EPOCH?{%{EPOCH}:}:{}|%{VERSION}-%{RELEASE}"
 _PACKAGES = (
@@ -144,11 +136,8 @@ done
 
 def pending_command(refresh: str) -> str:
     """Return the text of dnf.pending. refresh: auto | never | always."""
-    ask = f'  pc_dnf pending {refresh} "$pc_work"; cat "$pc_work/said" 2>/dev/null\n'
-    return (
-        f"{WORK}{_SET_PROGRAM}case $pc_tool in\ndnf)\n{ask};;\ndnf5)\n{dnf5.pending_text(refresh)};;\n"
-        f"*){_PLAIN};;\nesac\ntrue\n"
-    )
+    ask = f'pc_dnf pending {refresh} "$pc_work"; cat "$pc_work/said" 2>/dev/null'
+    return f"{WORK}{_SET_PROGRAM}case $pc_tool in\ndnf5)\n{dnf5.pending_text(refresh)};;\n*) {ask} ;;\nesac\ntrue\n"
 
 
 def nevra(change: Change) -> str:
@@ -161,9 +150,8 @@ def resolve_command(changes: Sequence[Change], refresh: str = "auto") -> str:
     words = " ".join(quote_sh(nevra(c)) for c in changes)
     return (
         f'{WORK}{_SET_PROGRAM}case $pc_tool in\n'
-        f'dnf) pc_dnf resolve {refresh} "$pc_work" {words}; cat "$pc_work/said" 2>/dev/null ;;\n'
         f"dnf5)\n{dnf5.resolve_text(words, refresh)};;\n"
-        f'*) echo "E: yum cannot be asked what a change pulls in" ;;\nesac\ntrue\n'
+        f'*) pc_dnf resolve {refresh} "$pc_work" {words}; cat "$pc_work/said" 2>/dev/null ;;\nesac\ntrue\n'
     )
 
 

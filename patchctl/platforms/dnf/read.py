@@ -118,8 +118,7 @@ def _with_updates(
     output = snapshot.output("dnf.pending")
     if output is None:
         return facts, dict.fromkeys(("updates", "metadata_age"), snapshot.reason("dnf.pending"))
-    key = ("dnf", output, snapshot.output("dnf.packages"))
-    found = memo.once(key, lambda: read_pending(output, packages))
+    found = memo.once(("dnf", output), lambda: read_pending(output))
     reasons: dict[str, str] = {}
     if found.age is None:
         reasons["metadata_age"] = found.error or "the age of the metadata is unknown"
@@ -145,8 +144,10 @@ def _reboot(facts: HostFacts, snapshot: Snapshot, packages: tuple[Package, ...])
     asked = snapshot.output("dnf.restart")
     lines = (asked or "").splitlines()
     if "rc 1" in lines:
-        names = [one_line(x.strip(" *"), 80) for x in lines if x.startswith("  *")]
-        reasons += [f"updated since the boot: {name}" for name in names] or ["needs-restarting asks for it"]
+        told = (re.match(r"  (?:\* )?(\S+)(?: ->.*)?$", x) for x in lines)  # yum-utils: `  kernel -> 3.10.0-1160.el7`
+        names = [one_line(x[1], 80) for x in told if x]
+        updated = dict.fromkeys(f"updated since the boot: {name}" for name in names)
+        reasons += updated or ["needs-restarting asks for it"]
     newest = newest_kernel(facts.kernel, snapshot, packages)
     if newest and newest != facts.kernel:
         reasons.append(f"kernel {newest} is installed, {facts.kernel} runs")

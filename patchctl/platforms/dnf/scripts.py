@@ -1,4 +1,4 @@
-"""The texts that change a host with dnf 4 or 5: fetch artefacts, install exactly them. Run by the host's runner."""
+"""The texts that change a host with dnf 4, dnf 5 or yum 3: fetch files, install exactly them, by the host's runner."""
 
 from __future__ import annotations
 
@@ -53,18 +53,26 @@ OPTIONS = (
 )
 """Of every install: signatures verified, nothing besides, no waiting for a lock that we have waited for already."""
 
+YUM_OPTIONS = (
+    "--setopt=localpkg_gpgcheck=1 --setopt=gpgcheck=1 --setopt=clean_requirements_on_remove=0 --setopt=exit_on_lock=1"
+)
+"""The same for yum 3, which knows no weak dependencies."""
+
 ADJUSTMENTS = {
     "rpm-remove-duplicates": (
         f"for pc_old in $({_TWICE}); do rpm -e --nodeps \"$pc_old\" </dev/null || echo 'patchctl: failed'; done"
     ),
-    "rpm-rebuilddb": "rpm --rebuilddb </dev/null || echo 'patchctl: failed'",
-    "dnf-clean": "dnf -q clean packages </dev/null || echo 'patchctl: failed'",
+    "rpm-rebuilddb": "rm -f /var/lib/rpm/__db.*; rpm --rebuilddb </dev/null || echo 'patchctl: failed'",
+    "dnf-clean": (
+        "{ if command -v dnf >/dev/null; then dnf -q clean packages; else yum -q clean packages; fi; } </dev/null || "
+        "echo 'patchctl: failed'"
+    ),
 }
 """What may be done once before a new attempt, by the names that the failure signatures propose."""
 
 
 def download_script(artefacts: Sequence[Artefact], directory: str) -> str:
-    """Return a script that fetches the artefacts with the host's own dnf (its proxies, keys and credentials).
+    """Return a script that fetches the artefacts with the host's own dnf or yum (its proxies, keys and credentials).
 
     Prints `have SHA256` or `miss SHA256 reason` for each; whatever does not have the promised hash is thrown away.
     """
@@ -84,8 +92,8 @@ pc_tell() {{
   echo "miss $1 ${{pc_why:-${{pc_all:-no source of this host gave it}}}}"
 }}
 case $pc_tool in
-dnf) pc_dnf download "$pc_here" "$pc_work" {words} >"$pc_work/got" ;;
 dnf5) pc_fetch5 "$pc_here" {words} >"$pc_work/got" ;;
+*) pc_dnf download "$pc_here" "$pc_work" {words} >"$pc_work/got" ;;
 esac
 {told}exit 0
 """
@@ -96,7 +104,8 @@ def install_script(request: InstallRequest) -> str:
 
     Prints `patchctl: step NAME`, and for people and the diagnosis `patchctl: conffile PATH` (a changed configuration
     file was kept), `patchctl: lock-held PATH PID COMMAND`, `patchctl: unplanned ...`, `patchctl: scriptlet NAME`,
-    `patchctl: duplicate NAME`. Exits as dnf did, but with 1 where dnf calls a failed %post a success.
+    `patchctl: duplicate NAME`, `patchctl: transaction COMMAND` (which shows it in the package manager's history). Exits
+    as dnf did, but with 1 where dnf calls a failed %post a success.
     Raise ValueError for an adjustment that is not known, or a change without its artefact.
     """
     chosen = choose_files(request)
@@ -118,6 +127,17 @@ pc_here=$PWD
 pc_wait_for_lock {wait} || exit 200
 echo 'patchctl: step check'
 {python_prologue()}{FIVE}
+pc_manager() {{
+  case $pc_tool in
+  yum) yum -y --disablerepo='*' {YUM_OPTIONS} "$@" </dev/null 2>&1 ;;
+  *) dnf -y --disablerepo='*' {OPTIONS} "$@" </dev/null 2>&1 ;;
+  esac
+}}
+pc_last() {{  # the number of the latest transaction in the package manager's own history
+  case $pc_tool in yum) yum history list ;; *) dnf history list ;; esac </dev/null 2>/dev/null |
+    awk '$1 ~ /^[0-9]+$/ {{ print $1; exit }}'
+}}
+pc_before=$(pc_last)
 pc_rc=0
 if [ -n {quote_sh(words)} ]; then  # else there are only removals
 sha256sum --quiet -c - <<'patchctl-sums' || {{ echo 'patchctl: hash-mismatch'; exit 1; }}
@@ -133,11 +153,10 @@ for pc_file in {words}; do
   esac
 done
 case $pc_tool in
-dnf) pc_dnf check "$pc_here" "$pc_work" {plain} >"$pc_work/would" ;;
 dnf5)
   ( pc_transaction --disablerepo='*' {OPTIONS} {verb} {words} ) >"$pc_work/would"
   ! grep -q '^E: ' "$pc_work/would" ;;
-*) echo 'E: hosts with yum are not changed' >"$pc_work/would"; false ;;
+*) pc_dnf check "$pc_here" "$pc_work" {plain} >"$pc_work/would" ;;
 esac || {{
   sed -n 's/^E: /Error: /p' "$pc_work/would" "$pc_work/said"; echo 'patchctl: check-failed'; exit 1
 }}
@@ -149,17 +168,25 @@ pc_strange=$(awk -F'|' '
 ' {planned} {removals} - <"$pc_work/would" | head -n 5 | tr '\\n' ' ')
 [ -z "$pc_strange" ] || {{ echo "patchctl: unplanned $pc_strange"; exit 1; }}
 echo 'patchctl: step install'
-{{ dnf -y --disablerepo='*' {OPTIONS} {verb} {words} </dev/null 2>&1
-  echo $? >"$pc_work/rc"; }} | tee "$pc_work/output"
+{{ pc_manager {verb} {words}; echo $? >"$pc_work/rc"; }} | tee "$pc_work/output"
 pc_rc=1; {{ read -r pc_rc <"$pc_work/rc"; }} 2>/dev/null
 fi
-# What is still there of what is to go (the way back of a package that was new): rpm refuses where it is needed.
-[ "$pc_rc" != 0 ] || for pc_name in {removals}; do
-  rpm -q -- "$pc_name" >/dev/null 2>&1 || continue
+# What is still there of what is to go (the way back of a package that was new). rpm says whether nothing needs it; then
+# the package manager takes it away, so that its history knows.
+set --
+for pc_name in {removals}; do ! rpm -q -- "$pc_name" >/dev/null 2>&1 || set -- "$@" "$pc_name"; done
+if [ "$pc_rc" = 0 ] && [ $# -gt 0 ]; then
   echo "patchctl: step remove"
-  rpm -e -- "$pc_name" </dev/null 2>&1 || pc_rc=1
-done
+  pc_rc=1
+  if rpm -e --test -- "$@" </dev/null 2>&1; then pc_manager remove "$@"; pc_rc=$?; fi
+fi
 echo 'patchctl: step after'
+pc_after=$(pc_last)
+pc_number=${{pc_before:-0}}
+while [ "$pc_number" -lt "${{pc_after:-0}}" ]; do
+  pc_number=$((pc_number + 1))
+  echo "patchctl: transaction ${{pc_tool%5}} history info $pc_number"
+done
 [ "$pc_rc" != 200 ] || {{ pc_held=$(pc_holder) && echo "patchctl: lock-held $pc_held"; }}
 pc_bad=$(sed -n 's/^.*%\\(pre\\|post\\|prein\\|postin\\|posttrans\\)(\\([^)]*\\)) scriptlet failed.*/\\1 \\2/p' \\
   "$pc_work/output" 2>/dev/null | sort -u)

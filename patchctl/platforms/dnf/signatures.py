@@ -20,7 +20,8 @@ SIGNATURES: tuple[Signature, ...] = (
     ),
     Signature(
         "rpm-lock-held", "package-manager",
-        r"can't create transaction lock on (?P<path>\S+)|Failed to obtain (?:the )?(?:transaction )?lock",
+        r"can't create transaction lock on (?P<path>\S+)|Failed to obtain (?:the )?(?:transaction )?lock"
+        r"|Another app is currently holding the yum lock",
         "rpm's lock is held by another process", transient=True, remedy="wait-for-lock",
     ),
     Signature(
@@ -98,9 +99,10 @@ SIGNATURES: tuple[Signature, ...] = (
     Signature(
         "repository-down", "repository",
         r"Failed to download metadata for repo '(?P<repo>[^']+)'|Cannot download (?P<what>\S+)"
+        r"|failure: \S+ from (?P<three>\S+): \[Errno \d+\] No more mirrors"
         r"|Cannot find a valid baseurl for repo: (?P<yum>\S+)|Cannot retrieve repository metadata \(repomd\.xml\) for "
         r"repository: (?P<old>\S+?)\.",
-        "repository {repo}{yum}{old} does not answer {what}", transient=True,
+        "repository {repo}{three}{yum}{old} does not answer {what}", transient=True,
     ),
     Signature(
         "not-registered", "repository", r"This system is not registered|no repositories available|no enabled repos"
