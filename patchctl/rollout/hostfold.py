@@ -20,6 +20,7 @@ from patchctl.model.rollout import (
     Diagnosis,
     Event,
 )
+from patchctl.rollout.remedies import take_up
 from patchctl.rollout.state import Conclusion, HostProgress, LastJob
 
 _STATE_OF_JOB = {
@@ -200,6 +201,7 @@ def _await_undo(host: HostProgress, event: Event) -> HostProgress:
 
 def _retry_settled(host: HostProgress, event: Event) -> HostProgress:
     """Take a host that ended badly up again. An attempt whose end was never seen is asked about first."""
+    adjustments = take_up(host.diagnosis, host.adjustments)
     host = replace(
         host, settled=False, counts="", retries=0, failures=(), overdue=False, started_at=None, ended_at=None,
         attempt_at=None, not_before=0.0, diagnosis=host.cause if host.open_attempt else None, error=None,
@@ -208,4 +210,5 @@ def _retry_settled(host: HostProgress, event: Event) -> HostProgress:
     if host.open_attempt:
         return replace(host, state=IN_DOUBT, last=LastJob("", "start", "unreachable", event.at), attempt_at=event.at)
     host = replace(host, undoing=False, cause=None)
-    return replace(_begin_attempt(host, Conclusion(PENDING, event.reason), event.reason), retries=0)
+    again = Conclusion(PENDING, event.reason, adjustments=adjustments)
+    return replace(_begin_attempt(host, again, event.reason), retries=0)

@@ -102,6 +102,18 @@ def adjustments_for(kind: str, adjustments: Sequence[str]) -> tuple[str, ...]:
     return tuple(name for name in adjustments if _PHASES.get(name) == kind)
 
 
+def take_up(diagnosis: Diagnosis | None, adjustments: tuple[str, ...]) -> tuple[str, ...]:
+    """Return what a host that somebody takes up again is adjusted with: what its last failure's remedy repairs.
+
+    Without it a host whose policy allows no retry, or none more, would fail again as it did. Patience for a lock is not
+    carried along: whoever takes a host up again has looked.
+    """
+    remedy = CATALOGUE.get(diagnosis.remedy) if diagnosis is not None and diagnosis.transient else None
+    steps = remedy.steps if remedy is not None and remedy.name not in ("wait", "wait-for-lock") else ()
+    known = tuple(step.adjustment for step in steps if step.adjustment in adjustments)
+    return known or tuple(step.adjustment for step in steps[:1])
+
+
 def choose_retry(
     diagnosis: Diagnosis,
     failures: Sequence[tuple[str, str, str]],

@@ -146,3 +146,7 @@ def test_two_versions_of_a_package_are_a_sign_of_an_install_that_was_cut_off() -
     assert read_audit('<install-summary packages-to-change="1">\nrc 0\n') == (
         "dependencies are not met: zypper verify would change 1 packages",)
     assert read_audit("something else\nrc 4\n") is None
+    assert read_audit('<message type="error">Target initialization failed</message>\nrc 4\n') == (
+        "Target initialization failed",)
+    locked = '<message type="error">System management is locked by the application with pid 42 (x).</message>\nrc 7\n'
+    assert read_audit(locked) is None, "who holds the lock is no broken package"

@@ -12,7 +12,7 @@ from patchctl.platforms.contract import Platform
 from patchctl.platforms.registry import all_platforms
 from patchctl.rollout.diagnose import CLASSES, diagnose, diagnose_interruption, diagnose_verification
 from patchctl.rollout.health import find_regressions
-from patchctl.rollout.remedies import CATALOGUE, adjustments_for, choose_retry
+from patchctl.rollout.remedies import CATALOGUE, adjustments_for, choose_retry, take_up
 from patchctl.usecases.hostjobs import LOCK_ADJUSTMENTS
 from patchctl.usecases.hostjobs_stage import STAGE_ADJUSTMENTS
 
@@ -126,6 +126,21 @@ def test_each_retry_adjusts_something_until_the_remedy_or_the_budget_is_used_up(
     moved = choose_retry(failure("held by 99"), past, second.adjustments, 3, 5)
     assert moved is not None, "another holder proves that something changed"
     assert choose_retry(failure("held by 99"), past, second.adjustments, 5, 5) is None
+
+
+@pytest.mark.parametrize(
+    ("remedy", "transient", "before", "after"),
+    [("dpkg-configure-a", True, (), ("dpkg-configure-a",)), ("rpm-remove-duplicates", False, (), ()),
+     ("wait-for-lock", True, ("wait-for-lock",), ()), ("", True, (), ()), ("nobody-knows", True, (), ()),
+     ("refetch", True, ("refetch", "deliver-from-controller"), ("refetch", "deliver-from-controller"))],
+)  # fmt: skip
+def test_a_host_that_is_taken_up_again_is_repaired_first(
+    remedy: str, transient: bool, before: tuple[str, ...], after: tuple[str, ...]
+) -> None:
+    """Whatever limits.retries said: somebody has decided that it goes on."""
+    found = Diagnosis("package-manager", "x", "evidence", "message", transient=transient, remedy=remedy)
+    assert take_up(found, before) == after
+    assert take_up(None, before) == ()
 
 
 def test_what_is_not_transient_is_not_tried_again() -> None:

@@ -12,6 +12,7 @@ from patchctl.platforms.contract import InstallRequest
 from patchctl.platforms.dnf.dnf5 import FETCH, FIVE
 from patchctl.platforms.dnf.probes import python_prologue
 from patchctl.platforms.install_text import QUIET, WAIT_FOR_LOCK, check_sums, choose_files
+from patchctl.platforms.rpm_text import REMOVE_TWICE, TWICE
 
 # dnf locks with files that hold its process id, rpm with an fcntl lock that /proc/locks shows by inode.
 _LOCKS = r"""
@@ -40,13 +41,6 @@ LOCK_COMMAND = f"""{_LOCKS}
 if pc_held=$(pc_holder); then echo "rpm ${{pc_held#* }}"; fi"""
 """Prints `rpm PID COMMAND` when another process holds dnf's, yum's or rpm's lock now."""
 
-# Every package that is there in two versions though it may not (a transaction was cut): `KEEP|OLD...`, by install time.
-_TWICE = (
-    "rpm -qa --qf '%{INSTALLTIME}|%{NAME}.%{ARCH}|%{NAME}-%{VERSION}-%{RELEASE}.%{ARCH}|[%{PROVIDENAME},]\\n' | "
-    "grep -v -E '^[0-9]+\\|(gpg-pubkey|kernel)|installonlypkg\\(|multiversion\\(' | sort -t '|' -k1,1n | "
-    "awk -F'|' '$2 in last { print last[$2] } { last[$2] = $3 }'"
-)
-
 OPTIONS = (
     "--setopt=localpkg_gpgcheck=1 --setopt=gpgcheck=1 --setopt=install_weak_deps=0 "
     "--setopt=clean_requirements_on_remove=0 --setopt=exit_on_lock=1"
@@ -59,9 +53,7 @@ YUM_OPTIONS = (
 """The same for yum 3, which knows no weak dependencies."""
 
 ADJUSTMENTS = {
-    "rpm-remove-duplicates": (
-        f"for pc_old in $({_TWICE}); do rpm -e --nodeps \"$pc_old\" </dev/null || echo 'patchctl: failed'; done"
-    ),
+    "rpm-remove-duplicates": REMOVE_TWICE,
     "rpm-rebuilddb": "rm -f /var/lib/rpm/__db.*; rpm --rebuilddb </dev/null || echo 'patchctl: failed'",
     "dnf-clean": (
         "{ if command -v dnf >/dev/null; then dnf -q clean packages; else yum -q clean packages; fi; } </dev/null || "
@@ -191,7 +183,7 @@ done
 pc_bad=$(sed -n 's/^.*%\\(pre\\|post\\|prein\\|postin\\|posttrans\\)(\\([^)]*\\)) scriptlet failed.*/\\1 \\2/p' \\
   "$pc_work/output" 2>/dev/null | sort -u)
 [ -z "$pc_bad" ] || {{ printf '%s\\n' "$pc_bad" | sed 's/^/patchctl: scriptlet /'; [ "$pc_rc" != 0 ] || pc_rc=1; }}
-{_TWICE} | sed 's/^/patchctl: duplicate /'
+{TWICE} | sed 's/^/patchctl: duplicate /'
 find /etc -name '*.rpmnew' -cnewer started 2>/dev/null | sed -e 's/^/patchctl: conffile /' -e 's/\\.rpmnew$//'
 exit "$pc_rc"
 """

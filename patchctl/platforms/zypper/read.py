@@ -44,7 +44,7 @@ def read_host(snapshot: Snapshot) -> HostFacts:
             found = (*found, *read_twice(facts.packages))
         facts = replace(facts, broken=found)
         if found is None:
-            unknown["broken"] = "zypper could not verify the dependencies of what is installed"
+            unknown["broken"] = message(audit) or "zypper could not verify the dependencies of what is installed"
     facts, reason = _with_updates(facts, snapshot)
     if reason:
         unknown["updates"] = reason
@@ -67,13 +67,13 @@ def read_packages(text: str) -> list[Package]:
 
 
 def read_audit(text: str) -> tuple[str, ...] | None:
-    """Return what is broken, () when nothing is; None when zypper could not say."""
+    """Return what is broken, () when nothing is; None when zypper could not say (its lock is held ...)."""
     sections = split_sections("@@ audit\n" + text)
     rc = next((int(x[3:]) for x in sections.lines("audit") if re.fullmatch(r"rc \d+", x)), None)
     problems = re.findall(r'<message type="error">(.*?)</message>', text, re.DOTALL)
     problems += re.findall(r"<problem>\s*(.*?)\s*</problem>", text, re.DOTALL)
     found = [one_line(message(x)) for x in problems]
-    if found or rc in (0, 100, 101, 102, 103):
+    if rc in (0, 100, 101, 102, 103) or (found and rc in (4, None)):
         summary = re.search(r'packages-to-change="(\d+)"', text)
         if not found and summary and summary[1] != "0":
             found.append(f"dependencies are not met: zypper verify would change {summary[1]} packages")

@@ -8,13 +8,16 @@ from patchctl.model.facts import Artefact
 from patchctl.model.text import quote_sh
 from patchctl.platforms.contract import InstallRequest
 from patchctl.platforms.install_text import QUIET, WAIT_FOR_LOCK, check_sums, choose_files, fetch_files
+from patchctl.platforms.rpm_text import REMOVE_TWICE, TWICE
 from patchctl.platforms.zypper.pending import REBOOT_MARK
 from patchctl.platforms.zypper.probes import LOCK_FUNCTIONS
 
 _CACHED = r"""find /var/cache/zypp/packages -type f -name "$2" 2>/dev/null | while IFS= read -r pc_file; do
     if pc_ok "$1" "$pc_file"; then cp -- "$pc_file" "$2.part"; break; fi
   done"""
-ADJUSTMENTS = {"rpm-rebuilddb": "rpm --rebuilddb || echo 'patchctl: failed'"}
+ADJUSTMENTS = {
+    "rpm-remove-duplicates": REMOVE_TWICE, "rpm-rebuilddb": "rpm --rebuilddb </dev/null || echo 'patchctl: failed'",
+}
 """What may be done once before a new attempt, by the names that the failure signatures propose."""
 
 
@@ -31,9 +34,9 @@ def install_script(request: InstallRequest) -> str:
 
     Prints `patchctl: step NAME`, and for people and the diagnosis `patchctl: conffile PATH` (a changed file was kept,
     the new one is beside it as .rpmnew), `patchctl: lock-held PATH PID COMMAND`, `patchctl: unplanned-removal NAME`,
-    `patchctl: zypper-exit N`. Exits with 0 where zypper ended with 0 or 100 to 103 (a reboot or a restart of zypper
-    is suggested), with 107 where a package's script failed, else as zypper did. Raise ValueError for an adjustment
-    that is not known, or a change without its file.
+    `patchctl: duplicate PACKAGE` (its newer version is there too), `patchctl: zypper-exit N`. Exits with 0 where zypper
+    ended with 0 or 100 to 103 (a reboot or a restart of zypper is suggested), with 107 where a package's script failed,
+    else as zypper did. Raise ValueError for an adjustment that is not known, or a change without its file.
     """
     chosen = choose_files(request)
     for name in request.adjustments:
@@ -76,6 +79,7 @@ read -r pc_rc <rc || pc_rc=1
 echo "patchctl: zypper-exit $pc_rc"
 echo 'patchctl: step after'
 rm -rf alone
+[ "$pc_rc" = 0 ] || {TWICE} | sed 's/^/patchctl: duplicate /'
 case $pc_rc in 100|101|102|103) pc_rc=0 ;; 7) pc_held=$(pc_holder) && echo "patchctl: lock-held $pc_held" ;; esac
 # zypper ends with 0 as well where it gave up on a problem that it would have asked about.
 grep -q '^Choose from above solutions' output && [ "$pc_rc" = 0 ] && pc_rc=4

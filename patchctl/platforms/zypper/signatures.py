@@ -71,6 +71,11 @@ SIGNATURES: tuple[Signature, ...] = (
         r"%(?P<script>\w+)\((?P<package>[^)]+)\) scriptlet failed, exit status (?P<rc>\d+)",
         "the {script} script of {package} failed with {rc}",
     ),
+    Signature(  # one rpm runs for each package; zypper itself only says that it was aborted
+        "rpm-interrupted", "package-manager", r"^patchctl: duplicate (?P<package>\S+)",
+        "rpm was cut off: {package} is still there beside its newer version", transient=True,
+        remedy="rpm-remove-duplicates",
+    ),
     Signature(
         "repository-down", "repository",
         r"Repository '(?P<name>[^']+)' is invalid|Valid metadata not found at specified URL"
@@ -80,7 +85,7 @@ SIGNATURES: tuple[Signature, ...] = (
     ),
     Signature(
         "attempt-interrupted", "package-manager", r"^patchctl: interrupted$", "an earlier zypper was interrupted",
-        transient=True, remedy="rpm-rebuilddb",
+        transient=True, remedy="rpm-remove-duplicates",
     ),
     Signature(
         "zypper-failed", "package-manager",
