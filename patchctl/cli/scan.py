@@ -32,6 +32,8 @@ COLUMNS = (
 )
 PLACEHOLDER_NONCE = "0" * 32
 SHOWN = 20
+CLOCK_TOLERANCE = 300.0
+"""Seconds by which a host's clock may be wrong: Kerberos and certificates bear five minutes (RFC 4120, 1.6)."""
 
 
 @click.command("scan")
@@ -133,6 +135,25 @@ def _document(items: Sequence[Mapping[str, Any]]) -> Document:
     )  # fmt: skip
 
 
+def _list_oddities(items: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Return lines on what makes no host unknown and should not go unseen: held, half-installed, a wrong clock."""
+    from patchctl.model.units import format_duration
+
+    held = [item for item in items if item.get("held_back")]
+    found = []
+    if held:
+        count = sum(item["held_back"] for item in held)
+        found.append(f"{count} more held back on {len(held)} hosts; why: patchctl updates")
+    for item in items:
+        if item.get("broken"):
+            found.append(f"BROKEN  {item['host']}  {'; '.join(item['broken'][:5])}")
+        skew = item.get("clock_skew")
+        if skew is not None and abs(skew) > CLOCK_TOLERANCE:
+            found.append(f"CLOCK  {item['host']}  {format_duration(abs(skew))} {'ahead' if skew > 0 else 'behind'}")
+    more = len(found) - SHOWN
+    return found if more <= 0 else [*found[:SHOWN], f"... and {more} more of these: -o json shows them all"]
+
+
 def _row(item: Mapping[str, Any]) -> dict[str, Any]:
     from patchctl.model.units import format_duration
 
@@ -160,6 +181,7 @@ def _footer(items: Sequence[Mapping[str, Any]], summary: Mapping[str, Any]) -> l
         lines.append(f"Pending updates UNKNOWN on {summary['unknown']} hosts")
     if summary["reboot_required"]:
         lines.append(f"Reboot needed on {summary['reboot_required']} hosts")
+    lines += _list_oddities(items)
     troubled = [item for item in items if item["error"]]
     for item in troubled[:SHOWN]:
         error = item["error"]

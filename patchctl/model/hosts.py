@@ -132,6 +132,14 @@ class Host:
     """Why it is not known where or as whom to reach it, in words ("" = it is): such a host is never visited."""
 
 
+def place_of_host(host: Host) -> tuple[object, ...] | None:
+    """Return where a host is reached; hosts of one place are one machine. None: this machine itself, by no address."""
+    link = host.connection
+    if link.transport == "local":
+        return None
+    return (link.address or host.name).casefold().rstrip("."), link.port, link.transport, host.site, link.jump
+
+
 @dataclass(frozen=True, slots=True)
 class Inventory:
     hosts: Mapping[str, Host]

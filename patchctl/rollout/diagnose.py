@@ -36,6 +36,8 @@ _CODE_CLASSES: tuple[tuple[str, str, bool, str], ...] = (
 )
 _NOISE = re.compile(r"^\s*(?:patchctl: step .*)?$")
 _MAX_LINE = 2000
+_SHOWN = 160
+"""Characters of the last line that a message holds; all of it is the evidence."""
 
 
 def diagnose(
@@ -57,7 +59,11 @@ def diagnose(
     lines = [line for line in log.splitlines() if not _NOISE.match(line)]
     evidence = one_line(lines[-1]) if lines else ""
     rc = data.get("rc")
-    return Diagnosis("unknown", "unknown", evidence, f"exit status {rc}" if rc is not None else "failed without a word")
+    if rc is None and not evidence:
+        return Diagnosis("unknown", "unknown", evidence, "failed without a word")
+    # Nobody knows what it means: the last line says more than the number.
+    words = [f"exit status {rc}" if rc is not None else "", evidence[:_SHOWN]]
+    return Diagnosis("unknown", "unknown", evidence, ": ".join(word for word in words if word))
 
 
 def diagnose_verification(data: Mapping[str, Any]) -> Diagnosis:

@@ -12,7 +12,7 @@ from functools import partial
 
 from patchctl.model.errors import PlanStaleError, UsageError
 from patchctl.model.facts import Artefact
-from patchctl.model.hosts import Host, Inventory
+from patchctl.model.hosts import Host, Inventory, place_of_host
 from patchctl.model.localtime import local_date, parse_zone
 from patchctl.model.memo import Memo
 from patchctl.model.plan import HostPlan, Plan, PlannedRing
@@ -66,6 +66,7 @@ def arrange_plan(
     assigned = _assign(policy, specs, inventory, members, late)
     concurrency = resolve_share(policy.limits.concurrency, len(members))
     outlines = {name: outline(inventory.hosts[name]) for name in members}
+    outlines |= _block_twins(inventory, outlines)
     hosts, rings = _arrange(inventory, specs, assigned, outlines, late, concurrency)
     artefacts: dict[str, Artefact] = {}
     for name in members:
@@ -91,7 +92,7 @@ def arrange_plan(
         inventory_sources=inventory.sources,
         limit=limit,
         next_due=min((o.next_due for o in outlines.values() if o.next_due is not None), default=None),
-        notes=_list_notes(policy, assigned, late),
+        notes=(*_list_notes(policy, assigned, late), *_note_boots(outlines)),
     )
 
 
@@ -215,6 +216,34 @@ def _find_limits(
             if limits:
                 found[name] = limits
     return found
+
+
+def _block_twins(inventory: Inventory, outlines: Mapping[str, HostOutline]) -> dict[str, HostOutline]:
+    """Return the hosts that are the machine of an earlier host under another name: one machine is patched once."""
+    first: dict[tuple[object, ...], str] = {}
+    twins = {}
+    for name, outline in outlines.items():
+        place = place_of_host(inventory.hosts[name])
+        if place is None or outline.plan.skip:
+            continue
+        other = first.setdefault(place, name)
+        if other != name:
+            why = f"the same address as {other}: one machine is patched once, keep one name"
+            plan = replace(outline.plan, skip=why, skip_state=BLOCKED, changes=(), removals=(), reboot_expected=False)
+            twins[name] = HostOutline(plan)
+    return twins
+
+
+def _note_boots(outlines: Mapping[str, HostOutline]) -> list[str]:
+    """Tell of hosts at different addresses that are one boot of one kernel, and so perhaps one machine."""
+    booted: dict[str, list[str]] = {}
+    for name, outline in outlines.items():
+        if outline.plan.boot_id and not outline.plan.skip:
+            booted.setdefault(outline.plan.boot_id, []).append(name)
+    return [
+        f"{_shorten(names)} have the same boot id: one machine under several names, or containers on one kernel"
+        for names in booted.values() if len(names) > 1
+    ]
 
 
 def _list_notes(policy: Policy, assigned: Mapping[str, Sequence[str]], late: Sequence[str]) -> tuple[str, ...]:

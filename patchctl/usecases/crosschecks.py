@@ -13,7 +13,7 @@ from patchctl.documents.policy_schema import ApprovalTest
 from patchctl.documents.source import Findings
 from patchctl.model.errors import Problem, UsageError
 from patchctl.model.facts import Update
-from patchctl.model.hosts import Inventory
+from patchctl.model.hosts import Inventory, place_of_host
 from patchctl.model.localtime import instant, local_date, parse_date, parse_zone
 from patchctl.model.policy import Policy, RingSpec
 from patchctl.model.selection import select_hosts
@@ -216,9 +216,8 @@ def _check_ways(inventory: Inventory, findings: Findings) -> None:
                                             "correct jump:"))
                 break
             way.append(hop)
-        link = host.connection
-        if link.transport != "local":
-            place = ((link.address or name).casefold().rstrip("."), link.port, link.transport, host.site, link.jump)
+        place = place_of_host(host)
+        if place is not None:
             machines.setdefault(place, []).append(name)
     for (origin, message), names in unresolved.items():
         findings.note(_host_note(origin, "setting-unresolved", f"{_some(names)} will not be visited: {message}",

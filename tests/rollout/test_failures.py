@@ -37,7 +37,7 @@ def test_a_signature_counts_only_in_its_phase() -> None:
 
 def test_what_nothing_explains_is_unknown_with_the_last_line() -> None:
     found = diagnose("poll", None, {"log": "first\nlast words\npatchctl: step after\n", "rc": 7})
-    assert (found.cls, found.evidence, found.message) == ("unknown", "last words", "exit status 7")
+    assert (found.cls, found.evidence, found.message) == ("unknown", "last words", "exit status 7: last words")
 
 
 @pytest.mark.parametrize(

@@ -416,3 +416,17 @@ def test_fingerprint_differences_name_package_and_versions() -> None:
         "linux-image-6.1.0-2-amd64: planned not installed, found 6.1.2",
         "openssl: planned 3.0.1, found not installed",
     ]
+
+
+def test_one_machine_under_two_names_is_patched_once() -> None:
+    update = OPENSSL
+    alias = Connection(address="WEB01.")
+    inventory = make_inventory(Host("web01"), Host("alias", alias), Host("elsewhere", replace(alias, port=2222)))
+    plan = plan_all(EVERYTHING, inventory, {name: survey(update) for name in inventory.hosts})
+    worked = [name for name, host in plan.hosts.items() if host.changes]
+    (twin,) = [host for host in plan.hosts.values() if host.skip]
+    assert sorted([*worked, twin.host]) == ["alias", "elsewhere", "web01"] and "elsewhere" in worked
+    assert twin.skip_state == "blocked" and "the same address as" in twin.skip
+    assert twin.host not in [name for ring in plan.rings for wave in ring.waves for name in wave]
+    (note,) = [note for note in plan.notes if "boot id" in note]
+    assert "elsewhere" in note and twin.host not in note

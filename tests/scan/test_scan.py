@@ -283,3 +283,15 @@ def test_a_limit_file_holds_patterns(tmp_path: Any) -> None:
     path.write_text("# the first two\nweb1\n\nweb2  # canary\n")
     assert expand_limit(f"@{path}") == "web1:web2"
     assert expand_limit("web:&prod") == "web:&prod"
+
+
+def test_a_table_tells_what_else_is_odd_on_a_host() -> None:
+    item = {**describe_host(ScannedHost(APT.snapshot, read_facts(APT.snapshot))), "host": "h1"}
+    plain = "\n".join(scan_cli._document([{**item, "held_back": 0, "broken": [], "clock_skew": 20.0}]).footer)
+    assert not re.search("BROKEN|CLOCK|held", plain)
+    odd = {**item, "held_back": 3, "broken": ["lab-half (half-configured)"], "clock_skew": -93600.0}
+    told = "\n".join(scan_cli._document([odd, {**odd, "host": "h2", "broken": [], "clock_skew": None}]).footer)
+    assert "6 more held back on 2 hosts" in told and "BROKEN  h1  lab-half (half-configured)" in told
+    assert "CLOCK  h1  26h00m behind" in told and "CLOCK  h2" not in told
+    many = scan_cli._document([{**odd, "host": f"h{n}"} for n in range(100)]).footer
+    assert len(many) < 30 and any("more of these" in line for line in many)
