@@ -21,14 +21,14 @@ pc_put() {
   if [ -n "${PC_PREVIEW:-}" ]; then pc_would_put "$pc_to"; return; fi
   [ -z "${PC_DIR:-}" ] || pc_keep "$pc_to"
   pc_tmp=$(mktemp -- "$(dirname -- "$pc_to")/.patchctl.XXXXXX")
-  cat >"$pc_tmp"
+  cat >"$pc_tmp" || { command rm -f -- "$pc_tmp"; return 1; }
   if [ -e "$pc_to" ]; then
     if cmp -s -- "$pc_tmp" "$pc_to"; then command rm -f -- "$pc_tmp"; return; fi
     command chown --reference="$pc_to" -- "$pc_tmp"; command chmod --reference="$pc_to" -- "$pc_tmp"
   else
     command chmod 0644 -- "$pc_tmp"
   fi
-  mv -f -- "$pc_tmp" "$pc_to"
+  mv -f -- "$pc_tmp" "$pc_to" || { command rm -f -- "$pc_tmp"; return 1; }
 }
 """
 

@@ -12,13 +12,15 @@ PREVIEW   PC_PREVIEW is set, and PATH is empty: only commands that have a functi
 from __future__ import annotations
 
 # pc_undo puts a line at the head of `restore`: the last change is taken back first. pc_undo_last puts one at the end.
+# What fails there sets bad, and the rest is taken back all the same; same and bad come from fixing.py.
 APPLY = r"""
 pc_q() { printf "'%s'" "$(printf '%s' "$1" | sed "s/'/'\\\\''/g")"; }
 pc_undo() {
-  { printf '%s\n' "$1"; if [ -e "$PC_DIR/restore" ]; then cat "$PC_DIR/restore"; fi; } >"$PC_DIR/restore.new"
+  { printf '{ %s\n} || bad=1\n' "$1"
+    if [ -e "$PC_DIR/restore" ]; then cat "$PC_DIR/restore"; fi; } >"$PC_DIR/restore.new"
   command mv -f "$PC_DIR/restore.new" "$PC_DIR/restore"
 }
-pc_undo_last() { printf '%s\n' "$1" >>"$PC_DIR/last"; }
+pc_undo_last() { printf '{ %s\n} || bad=1\n' "$1" >>"$PC_DIR/last"; }
 # A line of the list $1 that was not there before? Then it is now.
 pc_first() {
   if [ -e "$PC_DIR/$1" ] && grep -qxF -e "$2" "$PC_DIR/$1"; then return 1; fi
@@ -33,7 +35,8 @@ pc_keep() {
   mkdir -p -- "$PC_DIR/root$(dirname -- "$1")"
   cp -a -- "$1" "$PC_DIR/root$1"
   pc_copy=$(pc_q "$PC_DIR/root$1") pc_new=$(pc_q "$1.patchctl-restore")
-  pc_undo "cp -a -- $pc_copy $pc_new && mv -f -- $pc_new $pc_path"
+  pc_undo "same $pc_copy $pc_path || { cp -a -- $pc_copy $pc_new && mv -f -- $pc_new $pc_path; } ||
+  { rm -f -- $pc_new; false; }"
 }
 # Owner, mode or ACL of $1 are about to be changed.
 pc_look() {

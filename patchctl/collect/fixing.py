@@ -20,18 +20,21 @@ KEPT = 5
 """Attempts whose backups stay on a host; older ones go when another begins."""
 ACCESS_TIME = 180
 """Seconds in which somebody must log in anew after a fix that concerns the way in, or it is taken back."""
+DOORS = "/etc/ssh/sshd_config /etc/ssh/sshd_config.d/* /etc/sudoers /etc/sudoers.d/* /etc/pam.d/* /etc/security/*.conf"
+"""Shell words: the files that decide who gets in and who becomes root."""
 PREVIEW_LINES = 200
 """Lines of a preview that are kept for one fix."""
 PREVIEW_CAP = 2 * 1024 * 1024
 RESULTS = ("applied", "failed", "taken-back")
 SIGNATURES = (
     Signature(
-        "fix-not-confirmed", "access", r"^patchctl: fix-failed (?P<name>\S+) nobody has logged in anew",
-        "{name} concerns the way in, and nobody logged in anew after it: taken back", transient=True,
+        "fix-not-confirmed", "access",
+        r"^patchctl: fix-failed (?P<name>\S+) nobody has logged in anew since; (?P<back>.*)",
+        "{name} concerns the way in, and nobody logged in anew after it: {back}", transient=True,
     ),
     Signature("fix-no-backup", "disk", r"^patchctl: no-backup (?P<why>.*)", "{why}"),
     Signature("fix-failed", "fix", r"^patchctl: fix-failed (?P<name>\S+) (?P<why>.*)",
-              "the fix of {name} failed and was taken back: {why}"),
+              "the fix of {name} failed: {why}"),
 )
 """What a payload says of its failures; tried before those of the host's platform."""
 
@@ -43,40 +46,64 @@ mkdir -p @BACKUPS@ && chmod 0700 @BACKUPS@ && mkdir "$PC_ALL" && cat >"$PC_ALL/f
 @END@
   echo 'patchctl: no-backup nothing can be put aside below @BACKUPS@, so nothing was changed'; exit 1; }
 ls -1dt @BACKUPS@/*/ 2>/dev/null | tail -n +@BEYOND@ | while IFS= read -r old; do rm -rf -- "$old"; done
-failed=0 doors=
+failed=0 doors= reload=
+# In each restore: what is as it was is left alone, so that a file which could not be changed is no failure.
+same='same() { [ -f "$1" ] && [ -f "$2" ] && [ ! -h "$1" ] && [ ! -h "$2" ] && cmp -s -- "$1" "$2" &&
+  [ "$(stat -c "%u %g %a" -- "$1")" = "$(stat -c "%u %g %a" -- "$2")" ]; }'
 tell() { printf '%s:fix %s\n' "$1" "$2" >>"$PC_ALL/results"; }
 # one NUMBER OF NAME KIND ACCESS FILES... ; the script is its standard input
 one() {
   number=$1 of=$2 name=$3 kind=$4 access=$5; shift 5
   echo "patchctl: step fix $number of $of: $name"
   PC_DIR=$PC_ALL/$number; export PC_DIR
-  mkdir "$PC_DIR" && cat >"$PC_DIR/script" || {
+  # What it complains of goes to a file whose room is taken beforehand: a full disk must not silence it.
+  mkdir "$PC_DIR" && cat >"$PC_DIR/script" && awk 'BEGIN { for (i = 0; i < 512; i++) print "" }' >"$PC_DIR/said" || {
     failed=1; echo "patchctl: fix-failed $name there is no room to put anything aside"; return; }
   printf '%s\n' "$name" >"$PC_DIR/name"
+  [ "$kind" = declarative ] || [ $# -gt 0 ] || echo 1 >"$PC_DIR/blind"
+  # Scripts do not say what else of the way in they change, so all of it is put aside; what is new there goes, too.
+  case $access$kind in
+    1declarative|0*) ;;
+    *) for file in @DOORS@; do if [ -f "$file" ]; then set -- "$@" "$file"; printf '%s\n' "$file"; fi
+       done >"$PC_DIR/doors" ;;
+  esac
   # Processes of their own, because -e means nothing inside of a list of commands.
-  sh -eu -c '. "$1"; shift; for file in "$@"; do pc_keep "$file"; done' patchctl "$PC_ALL/functions" "$@" &&
+  { sh -eu -c '. "$1"; shift; for file in "$@"; do pc_keep "$file"; done' patchctl "$PC_ALL/functions" "$@" &&
     (umask 022; case $kind in
       declarative) exec sh -eu -c '. "$1"; . "$2"' patchctl "$PC_ALL/functions" "$PC_DIR/script" ;;
+      bash) exec bash "$PC_DIR/script" ;;
       *) exec sh -eu "$PC_DIR/script" ;;
-    esac)
+    esac); } 2<>"$PC_DIR/said"
   rc=$?
-  { cat "$PC_DIR/restore" "$PC_DIR/last"; } >"$PC_DIR/all" 2>/dev/null
+  grep -v '^$' "$PC_DIR/said" >&2
+  why=$(grep -v '^$' "$PC_DIR/said" | tail -n 1 | cut -c 1-200) why=${why#"$PC_DIR/"}; rm -f "$PC_DIR/said"
+  { printf 'bad=0\n%s\n' "$same"; cat "$PC_DIR/restore" "$PC_DIR/last"
+    if [ -e "$PC_DIR/doors" ]; then
+      echo "[ -z \"\${PC_NOW:-}\" ] || for file in @DOORS@; do if [ -f \"\$file\" ] &&"
+      echo "  ! grep -qxF -e \"\$file\" $PC_DIR/doors; then mkdir -p $PC_DIR/new &&"
+      echo "  mv -f -- \"\$file\" $PC_DIR/new/ || bad=1; fi; done"
+    fi
+    echo 'exit $bad'; } >"$PC_DIR/all" 2>/dev/null
   mv "$PC_DIR/all" "$PC_DIR/restore"; rm -f "$PC_DIR/last" "$PC_DIR/kept" "$PC_DIR/looked" "$PC_DIR/acl.new"
-  { echo "sh $PC_DIR/restore"; cat "$PC_ALL/restore" 2>/dev/null; } >"$PC_ALL/restore.new"
+  { echo "sh $PC_DIR/restore || bad=1"; grep -vx 'exit .*' "$PC_ALL/restore"; echo 'exit ${bad:-0}'
+  } >"$PC_ALL/restore.new" 2>/dev/null
   mv "$PC_ALL/restore.new" "$PC_ALL/restore"
   if [ $rc != 0 ]; then
     failed=1
-    echo "patchctl: fix-failed $name exit status $rc"
     back "$number" failed
+    echo "patchctl: fix-failed $name exit status $rc${why:+: $why}; $back"
   else
     tell "$name" applied
     [ "$access" != 1 ] || doors="$number $doors"
+    [ ! -e "$PC_DIR/doors" ] || reload=1
   fi
 }
 back() {
   read -r name <"$PC_ALL/$1/name"
-  if sh "$PC_ALL/$1/restore"; then echo "patchctl: taken back: $name"
-  else echo "patchctl: could not take back all of $name: see $PC_ALL/$1"; fi
+  if ! PC_NOW=1 sh "$PC_ALL/$1/restore"; then back="could not be taken back as a whole: see $PC_ALL/$1"
+  elif [ -e "$PC_ALL/$1/doors" ]; then back='the files by which people get in were taken back, whatever else it changed'
+  elif [ -s "$PC_ALL/$1/blind" ]; then back='what its script changed is not known, so it was not taken back'
+  else back='taken back'; fi
   tell "$name" "$2"
 }
 # The way in may have changed: wait until the controller has logged in anew and left a mark, for a while.
@@ -96,8 +123,12 @@ if [ -n "$doors" ]; then
     failed=1
     for number in $doors; do
       read -r name <"$PC_ALL/$number/name"
-      echo "patchctl: fix-failed $name nobody has logged in anew since"
       back "$number" taken-back
+      echo "patchctl: fix-failed $name nobody has logged in anew since; $back"
+    done
+    # A script that changed the way in may have had it reloaded: what was put back counts only after a reload too.
+    [ -z "$reload" ] || for unit in ssh.service sshd.service; do
+      if systemctl -q is-active "$unit" 2>/dev/null; then systemctl reload "$unit"; break; fi
     done
   fi
 fi
@@ -115,7 +146,7 @@ def render_payload(
     """
     values = {
         "BACKUPS": backups, "ATTEMPT": attempt, "END": f"END-{nonce}", "FUNCTIONS": APPLY.strip("\n"),
-        "BEYOND": str(KEPT + 1), "WAIT": str(int(wait)),
+        "BEYOND": str(KEPT + 1), "WAIT": str(int(wait)), "DOORS": DOORS,
     }
     parts = [re.sub("@([A-Z]+)@", lambda found: values[found[1]], _PAYLOAD)]
     groups = _order(fixes)

@@ -17,7 +17,7 @@ class Remediation:
     """How a rule's finding can be repaired. A native check type may render `script` from what it checks."""
 
     kind: str
-    """declarative (rendered by the check type) | script"""
+    """declarative (rendered by the check type) | script (sh -eu) | bash (SCAP content: goes on after errors)"""
     script: str = ""
     """Text for the host's shell; exit code 0 = done. Idempotent."""
     files: tuple[str, ...] = ()

@@ -47,7 +47,7 @@ class Fix:
     title: str
     severity: str
     kind: str
-    """declarative (rendered by a check type: what it does is known before) | script (only what it says is known)"""
+    """declarative (rendered by a check type: what it does is known before) | script | bash (only what it says is)"""
     script: str
     files: tuple[str, ...] = ()
     """Paths that are copied aside before it runs, besides those that a declarative fix names itself."""

@@ -18,7 +18,7 @@ from patchctl.model.errors import HostFailure
 from patchctl.model.evidence import Probe, Snapshot
 from patchctl.model.failpoints import hit
 from patchctl.model.hosts import Host
-from patchctl.model.plan import HostPlan
+from patchctl.model.plan import HostFix, HostPlan
 from patchctl.model.rollout import HostJob, JobOutcome
 from patchctl.model.text import one_line
 from patchctl.rollout.health import find_regressions
@@ -46,12 +46,17 @@ class FixVisits(HostVisits):
         if reply.get("fenced"):
             failure = HostFailure("fenced", one_line(reply.get("fenced")), HINTS["fenced"])
             return outcome(job, "failed", {**data, "holder": holder_of(reply)}, failure)
-        snapshot = self._ask(plan, visit)
+        shown = [fix for fix in plan.fixes if not fix.preview_unknown and not job.previous]
+        probe = fixing.preview_probe([self._plan.fixes[fix.name] for fix in shown])
+        snapshot = self._ask(plan, visit, [probe] if shown else [])
         if snapshot.failure is not None:
             raise RefusedError(snapshot.failure.code, snapshot.failure.message, snapshot.failure.hint)
         found = self._judge(plan, snapshot)
         data["health_before"] = check_health(host, plan.health, snapshot.evidence, reach=visit.reach)
         data["changed"] = _list_changed(plan, found, again=bool(job.previous))
+        if shown and not data["changed"]:
+            told = fixing.read_previews(snapshot.output(probe.id) or "", len(shown))
+            data["changed"] = _list_other_changes(shown, told)
         if all(fix.name in found and found[fix.name].verdict == PASS for fix in plan.fixes):
             return outcome(job, "done", {**data, "changed": []})
         if reply.get("veto"):
@@ -118,9 +123,9 @@ class FixVisits(HostVisits):
         bad = data["pending"] or data["health_regressed"]
         return outcome(job, "failed" if bad else "ok", data)
 
-    def _ask(self, plan: HostPlan, visit: Visit) -> Snapshot:
+    def _ask(self, plan: HostPlan, visit: Visit, besides: Sequence[Probe] = ()) -> Snapshot:
         """Ask all that the plan's baselines want to know, and for the host's health."""
-        extra: tuple[Probe, ...] = health_probes(plan.health, visit.shell)
+        extra: tuple[Probe, ...] = (*health_probes(plan.health, visit.shell), *besides)
 
         def collect(session: Session) -> Snapshot:
             baselines = self._compiled()
@@ -153,6 +158,18 @@ def _list_changed(plan: HostPlan, found: dict[str, Finding], *, again: bool) -> 
             changed.append(one_line(f"{fix.name}: planned {fix.was}, found {finding.verdict} {finding.reason}"))
         elif evidence_of(finding) != fix.evidence:
             changed.append(one_line(f"{fix.name}: planned on {fix.actual}; found {finding.actual}"))
+    return changed
+
+
+def _list_other_changes(shown: Sequence[HostFix], told: Sequence[tuple[str, ...] | None]) -> list[str]:
+    """Return which fixes would not change now what the plan shows: somebody was at their files since."""
+    changed = []
+    for fix, now in zip(shown, told, strict=True):
+        if now is None:
+            changed.append(f"{fix.name}: what it would change cannot be told any more")
+        elif now != fix.preview:
+            other = next((line for line in now if line not in fix.preview), "") or "less than planned"
+            changed.append(one_line(f"{fix.name}: it would not change what the plan shows any more: {other}"))
     return changed
 
 

@@ -9,6 +9,7 @@ from patchctl.assess.content.xccdf import xml
 from patchctl.model.assessment import Remediation
 
 SHELL = "urn:xccdf:fix:script:sh"
+"""Written for bash, whatever the name says, and for a run that goes on after an error: so oscap runs it too."""
 
 
 def remediation(rule: Any, value_of: Callable[[str], tuple[str, ...] | None]) -> Remediation | None:
@@ -20,7 +21,7 @@ def remediation(rule: Any, value_of: Callable[[str], tuple[str, ...] | None]) ->
         if script is None:
             return None
         disruption = fix.get("disruption", "")
-        return Remediation("script", script, disruption="" if disruption in ("", "low") else f"disruption {disruption}",
+        return Remediation("bash", script, disruption="" if disruption in ("", "low") else f"disruption {disruption}",
                            reboot=xml.is_true(fix.get("reboot")))
     return None
 
