@@ -27,8 +27,6 @@ def report_failure(error: BaseException, argv: Sequence[str] = ()) -> int:
     """
     if isinstance(error, click.exceptions.Exit):
         return error.exit_code
-    if isinstance(error, BrokenPipeError):
-        return 0
     code, found = _tell(error)
     fmt = format_asked(argv)
     if fmt in _DOCUMENTS and not getattr(sys.stdout, "used", True):

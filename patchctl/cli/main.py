@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gc
 import importlib
-import os
 import sys
 
 import click
@@ -105,8 +104,5 @@ def run() -> None:
         from patchctl.cli.failure import report_failure
 
         code = report_failure(error, sys.argv[1:])
-    try:
-        sys.stdout.flush()
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    sys.stdout.flush()
     sys.exit(code if isinstance(code, int) else 0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TextIO
 
@@ -45,7 +46,11 @@ def run_secrets() -> RunSecrets:
 
 
 class CleanStream:
-    """A text stream that masks secrets in what is written; everything else is the stream's own."""
+    """A text stream that masks secrets in what is written; everything else is the stream's own.
+
+    A reader that has seen enough (`| head`) ends what is printed, never what is done: the rest is written to nobody,
+    the work goes on to its end, and the exit code stays what the command found.
+    """
 
     def __init__(self, stream: TextIO, clean: Callable[[str], str]) -> None:
         self._stream, self._clean = stream, clean
@@ -54,17 +59,36 @@ class CleanStream:
 
     def write(self, text: str) -> int:
         self.used = self.used or bool(text)
-        self._stream.write(self._clean(text))
+        self._send(self._clean(text))
         return len(text)
 
     def write_cleaned(self, text: str) -> None:
         """Write what was cleaned already, value by value: masking digits inside JSON would break it."""
         self.used = self.used or bool(text)
-        self._stream.write(text)
+        self._send(text)
 
     def writelines(self, lines: list[str]) -> None:
         for line in lines:
             self.write(line)
+
+    def flush(self) -> None:
+        try:
+            self._stream.flush()
+        except BrokenPipeError:
+            self._to_nobody()
+
+    def _send(self, text: str) -> None:
+        try:
+            self._stream.write(text)
+        except BrokenPipeError:
+            self._to_nobody()
+
+    def _to_nobody(self) -> None:
+        """Put /dev/null in the place of the closed pipe; what the stream still holds goes there too."""
+        nobody = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nobody, self._stream.fileno())
+        os.close(nobody)
+        self._stream.flush()
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._stream, name)

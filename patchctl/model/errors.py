@@ -100,6 +100,12 @@ class StoreError(PatchctlError):
     exit_code = 1
 
 
+class StoreChoiceError(StoreError):
+    """The store that is named cannot be used as it is, which whoever named it can mend: URL, driver, schema."""
+
+    exit_code = 2
+
+
 class HostError(PatchctlError):
     """A failure of one host; carried as data (`failure`) past the edge of connect/."""
 

@@ -13,7 +13,7 @@ from urllib.parse import quote
 import sqlalchemy as sa
 from sqlalchemy.exc import ArgumentError, IntegrityError, SQLAlchemyError
 
-from patchctl.model.errors import StoreError
+from patchctl.model.errors import StoreChoiceError, StoreError
 from patchctl.store.place import check_file_system, prepare_file, read_mountinfo
 
 T = TypeVar("T")
@@ -36,23 +36,23 @@ def open_engine(url: str, *, writable: bool) -> sa.Engine:
         return _open_sqlite(url, writable=writable)
     if family == "postgresql":
         return _open_postgresql(parsed)
-    raise StoreError("state-url", f"no store speaks {family!r}", _URL_HINT)
+    raise StoreChoiceError("state-url", f"no store speaks {family!r}", _URL_HINT)
 
 
 def _parse_url(url: str) -> sa.URL:
     try:
         return sa.make_url(url)
     except ArgumentError as error:
-        raise StoreError("state-url", "the state URL is not valid", _URL_HINT) from error
+        raise StoreChoiceError("state-url", "the state URL is not valid", _URL_HINT) from error
 
 
 def sqlite_path(url: str) -> Path:
     """Return the file of an SQLite state URL. Raise StoreError for any other URL."""
     parsed = _parse_url(url)
     if parsed.get_backend_name() != "sqlite":
-        raise StoreError("state-url", "this store is not SQLite", "use the tools of the database server")
+        raise StoreChoiceError("state-url", "this store is not SQLite", "use the tools of the database server")
     if not parsed.database or parsed.database == ":memory:":
-        raise StoreError("state-url", "a store in memory would forget everything", _URL_HINT)
+        raise StoreChoiceError("state-url", "a store in memory would forget everything", _URL_HINT)
     return Path(parsed.database).expanduser().resolve()
 
 
@@ -108,7 +108,7 @@ def _open_postgresql(url: sa.URL) -> sa.Engine:
         driver = url.set(drivername="postgresql+psycopg")
         engine = sa.create_engine(driver, pool_pre_ping=True, max_overflow=20, pool_timeout=120)
     except ImportError as error:
-        raise StoreError(
+        raise StoreChoiceError(
             "no-driver", "PostgreSQL needs psycopg", "run: pip install 'patchctl[postgresql]'"
         ) from error
 

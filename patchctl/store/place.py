@@ -7,7 +7,7 @@ import re
 import stat
 from pathlib import Path
 
-from patchctl.model.errors import StoreError
+from patchctl.model.errors import StoreChoiceError, StoreError
 
 NETWORK_FILE_SYSTEMS = frozenset({
     "nfs", "nfs4", "cifs", "smb3", "smbfs", "ncpfs", "afs", "9p", "ceph", "glusterfs", "lustre", "gpfs", "beegfs",
@@ -40,7 +40,7 @@ def check_file_system(path: Path, mountinfo: str) -> None:
     """Raise StoreError if `path` lies on a network file system."""
     mount, kind = file_system_of(str(path), mountinfo)
     if kind in NETWORK_FILE_SYSTEMS:
-        raise StoreError(
+        raise StoreChoiceError(
             "network-file-system",
             f"{path} is on {mount} ({kind}): SQLite would lose or damage records there",
             "use a local disk (--state sqlite:////var/lib/patchctl/state.db) or PostgreSQL (--state postgresql://...)",

@@ -22,7 +22,7 @@ from sqlalchemy import (
     update,
 )
 
-from patchctl.model.errors import StoreError
+from patchctl.model.errors import StoreChoiceError, StoreError
 
 SCHEMA_VERSION = 2
 
@@ -181,13 +181,13 @@ def read_version(connection: Connection) -> int:
 def check_version(found: int) -> None:
     """Raise StoreError unless this program can work on a store of version `found`."""
     if found > SCHEMA_VERSION:
-        raise StoreError(
+        raise StoreChoiceError(
             "newer-schema",
             f"the store has schema {found}, this patchctl knows {SCHEMA_VERSION}",
             "use the newer patchctl that wrote it; nothing was changed",
         )
     if found < SCHEMA_VERSION:
-        raise StoreError(
+        raise StoreChoiceError(
             "older-schema",
             f"the store has schema {found}, this patchctl needs {SCHEMA_VERSION}",
             "make a backup (patchctl state backup FILE), then run: patchctl state upgrade",

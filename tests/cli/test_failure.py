@@ -73,6 +73,31 @@ def test_closed_streams_are_no_reason_to_fail_and_nothing_is_opened_in_their_pla
     assert (tmp_path / ".patchctl" / "state.db").read_bytes().startswith(b"SQLite format 3\0")
 
 
+@pytest.mark.parametrize(("argv", "code"), [
+    (["validate"], 2), (["scan", "-o", "json"], 2), (["audit", "verify", "-o", "json"], 2), (["inventory", "list"], 0),
+    (["inventory", "list", "-o", "jsonl"], 0), (["--help"], 0), (["updates", "--from-snapshot", "-o", "json"], 4),
+])
+def test_a_reader_that_has_seen_enough_changes_no_exit_code(tmp_path, argv, code):
+    """Neither a bad end made good (0) nor a good one bad: the work is done, whoever reads of it."""
+    if code != 2:
+        (tmp_path / "inventories").mkdir()
+        (tmp_path / "inventories" / "i.yaml").write_text(
+            "hosts: {" + ", ".join(f"web{number:04}: {{vars: {{x: y}}}}" for number in range(3000)) + "}\n")
+    if argv == ["validate"]:
+        (tmp_path / "inventories").mkdir()
+        (tmp_path / "inventories" / "i.yaml").write_text("hots: {}\n")
+    assert patchctl(tmp_path, *argv).returncode == code
+    for stream in ("stdout", "stderr"):
+        read, write = os.pipe()
+        os.close(read)
+        try:
+            done = patchctl(tmp_path, *argv, **{stream: write})
+        finally:
+            os.close(write)
+        assert done.returncode == code, (stream, done.stderr)
+        assert b"Traceback" not in (done.stderr or b"") + (done.stdout or b"")
+
+
 def test_a_terminal_that_is_not_utf8_gets_what_it_can_show(tmp_path):
     (tmp_path / "inventories").mkdir()
     (tmp_path / "inventories" / "i.yaml").write_text("hosts: {a: {vars: {x: 'Köln — ☃ 😀'}}}\n")

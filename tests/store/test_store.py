@@ -175,6 +175,7 @@ def test_another_schema_is_refused_and_left_alone(url, change):
     with pytest.raises(StoreError) as caught:
         open_store(url)
     assert caught.value.code == ("newer-schema" if change == "99" else "older-schema")
+    assert caught.value.exit_code == 2  # for whoever runs it to mend, no internal error
     assert Path(path).read_bytes() == before
 
 
@@ -252,7 +253,7 @@ def test_a_reader_opened_while_nobody_wrote_sees_what_is_written_later(url):
 def test_a_bad_url_is_a_clear_error(bad, code):
     with pytest.raises(StoreError) as caught:
         open_store(bad)
-    assert caught.value.code == code
+    assert (caught.value.code, caught.value.exit_code) == (code, 2 if code == "state-url" else 1)
     assert caught.value.hint
 
 
