@@ -76,6 +76,19 @@ _REFUSALS = (
 )
 
 
+# What the dynamic loader and the shells say on the way (ld.so(8): a preload that cannot be had is ignored; glibc's
+# symbol versions; locales): every program that is started says it again, and it means nothing for who asks for root.
+_NOISE = re.compile(
+    r"^(?:ERROR: ld\.so: object .* cannot be preloaded .*: ignored\.?|\S+: \S+: no version information available "
+    r"\(required by .*\)|\S*sh: (?:line \d+: )?warning: setlocale: .*|perl: warning: .*)\r?$\n?", re.MULTILINE)
+
+
+def drop_noise(said: str) -> str:
+    """Return what was said without the lines of loader and shells; all of it when nothing else was said."""
+    own = _NOISE.sub("", said)
+    return own if own.strip() else said
+
+
 @overload
 def explain_refusal(
     method: str, said: str, where: str, *, sent: bool, status: int | None, final: Literal[True] = True
@@ -95,15 +108,18 @@ def explain_refusal(
 
     sent: whether a password was sent. final: the command has ended; otherwise None when nothing is recognised.
     """
+    said = drop_noise(said)
     for refusal in _REFUSALS:
-        if not refusal.pattern.search(said):
+        match = refusal.pattern.search(said)
+        if match is None:
             continue
         code = refusal.code
         if code == "password-wrong" and not sent:
             code, found = "password-missing", _by_code("password-missing")
         else:
             found = refusal
-        shown = one_line(said[-400:], 200)
+        start = said.rfind("\n", 0, match.start()) + 1
+        shown = one_line(said[start:].partition("\n")[0][-400:], 200)
         return PrivilegeError(
             f"{method}-{code}", f"{where}: {method}: {found.message}" + (f" ({shown})" if shown else ""), found.hint
         )

@@ -114,6 +114,37 @@ def test_every_refusal_has_its_code_and_names_the_host(method: str, password: bo
     assert caught.value.hint
 
 
+NOISE = (
+    "ERROR: ld.so: object '/opt/exec/sudo/hook.so' from /etc/ld.so.preload cannot be preloaded "
+    "(cannot open shared object file): ignored.\n"
+    "sudo: /opt/vendor/libz.so.1: no version information available (required by sudo)\n"
+    "bash: warning: setlocale: LC_ALL: cannot change locale (xx_XX): No such file or directory\n"
+)
+
+
+@pytest.mark.parametrize(("method", "password", "said", "code"), REFUSALS)
+def test_what_loader_and_shells_say_on_the_way_is_not_taken_for_a_refusal(
+    method: str, password: bool, said: str, code: str
+) -> None:
+    escalation = climb(ascent(method, password=password))
+    assert escalation.feed(LOGIN, NOISE.encode() * 3) is None
+    with pytest.raises(PrivilegeError) as caught:
+        escalation.feed(b"", (said + NOISE).encode())
+        escalation.end(1)
+    assert caught.value.code == code
+    assert "ld.so" not in caught.value.message
+    assert "setlocale" not in caught.value.message
+
+
+def test_noise_is_told_where_nothing_else_was_said() -> None:
+    escalation = climb(ascent())
+    escalation.feed(LOGIN, NOISE.encode())
+    with pytest.raises(PrivilegeError) as caught:
+        escalation.end(127)
+    assert caught.value.code == "sudo-failed"
+    assert "ld.so" in caught.value.message
+
+
 def test_a_tool_that_wants_a_terminal_gets_a_second_start() -> None:
     escalation = climb(ascent())
     assert escalation.feed(LOGIN, b"sudo: sorry, you must have a tty to run sudo\n") == Step("terminal")

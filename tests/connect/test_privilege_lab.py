@@ -96,6 +96,18 @@ def test_survives_chatty_logins_and_a_csh(run: Callable[..., Result], host: LabH
         host.clear()
 
 
+def test_a_broken_preload_is_not_taken_for_the_words_of_sudo(run: Callable[..., Result], host: LabHost) -> None:
+    host.exec("echo /opt/gone/sudo-hook.so > /etc/ld.so.preload")
+    try:
+        for user, become in (("ops", Become("sudo")), ("opspw", Become("sudo", password=PASSWORD))):
+            assert run(user, become).stdout == b"root\nno newline"
+        error = refused("sudo-password-missing", lambda: run("opspw", Become("sudo")))
+        assert "ld.so" not in error.message
+        assert "a password is required" in error.message
+    finally:
+        host.exec("rm /etc/ld.so.preload")
+
+
 def test_without_become_it_stays_the_login_user(run: Callable[..., Result]) -> None:
     result = run("opspw", Become("sudo"), Command("id -un"))
     assert (result.stdout, result.as_root) == (b"opspw\n", False)
