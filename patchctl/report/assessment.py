@@ -104,14 +104,24 @@ def _group_lines(found: Sequence[Mapping[str, Any]]) -> list[str]:
     if first["title"]:
         lines.append(f"        {first['title']}")
     lines.append(f"        on {hosts}")
-    if first["verdict"] != FAIL and first["reason"]:
-        lines.append(f"        why: {first['reason']}")
-    elif first["expected"] or first["actual"]:
-        lines.append(f"        expected {first['expected'] or 'nothing'}; found {first['actual'] or 'nothing'}")
+    if shown := _shown(first):
+        others = sum(_shown(f) != shown for f in found)
+        lines.append(f"        {first['host'] + ': ' if others else ''}{shown}")
+        if others:
+            lines.append(f"        otherwise on {others} of these {len(found)} hosts: -o wide shows each")
     if first["waiver"]:
         waiver = first["waiver"]
         lines.append(f"        waived until {waiver['until']} by {waiver['approver']}: {waiver['reason']}")
     return lines
+
+
+def _shown(finding: Mapping[str, Any]) -> str:
+    """Return what makes a finding one, in a line; "" = nothing is known of it."""
+    if finding["verdict"] != FAIL and finding["reason"]:
+        return f"why: {finding['reason']}"
+    if finding["expected"] or finding["actual"]:
+        return f"expected {finding['expected'] or 'nothing'}; found {finding['actual'] or 'nothing'}"
+    return ""
 
 
 def waiver_lines(waivers: Iterable[Mapping[str, Any]]) -> list[str]:
