@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from patchctl.model.evidence import OK, Evidence
+from patchctl.model.facts import Package
 from patchctl.platforms.dnf.common import read_advisories
 from patchctl.platforms.dnf.dnf5 import TABLE
-from patchctl.platforms.dnf.probes import scan_probes
+from patchctl.platforms.dnf.pending import installed_beside, read_packages
+from patchctl.platforms.dnf.probes import fingerprint_command, scan_probes
+from patchctl.platforms.dnf.read import newest_kernel
+from patchctl.platforms.dnf.signatures import SIGNATURES
+from tests.platforms.cases import load_case
 
+FAILURES = Path(__file__).parent / "data/rpm-failures.txt"
 # Amazon Linux 2023, dnf upgrade --releasever=2023.0.20230329: docs.aws.amazon.com/linux/al2023/ug,
 # deterministic-upgrades-usage.
 AMAZON_2023 = """\
@@ -21,6 +30,34 @@ Dependencies resolved.
 ================================================================================
 Installing:
  kernel     aarch64 6.1.21-1.45.amzn2023  amazonlinux  26 M
+"""
+# Fedora 41, dnf5 up: github.com/rpm-software-management/dnf5, issue 518.
+FEDORA_41 = """\
+Updating and loading repositories:
+Repositories loaded.
+Package                                Arch       Version                                Repository               Size
+Upgrading:
+ binutils                              i686       2.43.1-5.fc41                          updates              25.3 MiB
+   replacing binutils                  i686       2.43.1-4.fc41                          updates              25.4 MiB
+ glibc                                 i686       2.40-14.fc41                           updates               5.4 MiB
+   replacing glibc                     i686       2.40-12.fc41                           updates               5.5 MiB
+"""
+# dnf 4: github.com/rpm-software-management/dnf5, issue 359 (shortened).
+SKIPPED = """\
+Dependencies resolved.
+================================================================================
+ Package             Arch   Version         Repository                     Size
+================================================================================
+Upgrading:
+ SuperRipper         x86_64 1.2-1           dnf-ci-thirdparty-updates     6.1 k
+ wget                x86_64 1:1.19.5-5.fc29 dnf-ci-fedora-updates-testing 6.5 k
+Skipping packages with broken dependencies:
+ SuperRipper         x86_64 1.3-1           dnf-ci-thirdparty-updates     6.2 k
+
+Transaction Summary
+================================================================================
+Upgrade  7 Packages
+Skip     1 Package
 """
 # Fedora 41 beta, dnf5 needs-restarting: seinolab.jp/posts/2024/dnf5-needs-restarting.html.
 REBOOT = """\
@@ -52,10 +89,54 @@ def test_advisories_of_yum() -> None:
         ("OVMEA-2017-0003", False, "iptables", "1.4.7-16.0.5.el6")]
 
 
-def test_a_transaction_of_amazon_linux() -> None:
+@pytest.mark.parametrize(
+    ("said", "rows"),
+    [
+        (AMAZON_2023, ["row|in|kernel|aarch64||6.1.21-1.45.amzn2023|amazonlinux"]),
+        (FEDORA_41, ["row|up|binutils|i686|2.43.1-4.fc41|2.43.1-5.fc41|updates",
+                     "row|up|glibc|i686|2.40-12.fc41|2.40-14.fc41|updates"]),
+        (SKIPPED, ["row|up|SuperRipper|x86_64||1.2-1|dnf-ci-thirdparty-updates",
+                   "row|up|wget|x86_64||1:1.19.5-5.fc29|dnf-ci-fedora-updates-testing",
+                   "skipped|SuperRipper|x86_64|1.3-1|"]),
+    ],
+    ids=["amazon-2023", "fedora-41", "skipped"],
+)  # fmt: skip
+def test_transactions(said: str, rows: list[str]) -> None:
     text = f"{TABLE}\npc_table"
-    done = subprocess.run(["sh", "-c", text], input=AMAZON_2023, capture_output=True, text=True, check=True)
-    assert done.stdout == "row|in|kernel|aarch64||6.1.21-1.45.amzn2023|amazonlinux\n"
+    done = subprocess.run(["sh", "-c", text], input=said, capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines() == rows
+
+
+@pytest.mark.parametrize("row", [x for x in FAILURES.read_text().splitlines() if not x.startswith("#")])
+def test_what_went_wrong(row: str) -> None:
+    name, names, line = row.split("|", 2)
+    found = next((s, m) for s in SIGNATURES if (m := re.search(s.pattern, line)))
+    assert found[0].name == name
+    assert names in found[0].message.format(**{k: v or "" for k, v in found[1].groupdict().items()})
+
+
+def test_a_kernel_that_has_its_version_in_its_name() -> None:
+    """Amazon Linux 2023: github.com/amazonlinux/amazon-linux-2023, issue 1125: needs-restarting says nothing of it."""
+    old, new = "6.12.40-64.114.amzn2023", "6.12.46-66.121.amzn2023"
+    snapshot = load_case("dnf", "held-and-excluded").snapshot
+    packages = tuple(Package("kernel6.12", version, "x86_64") for version in (old, new))
+    alone = {**snapshot.evidence, "linux.container": Evidence("linux.container", OK, "none\n", rc=1)}
+    assert newest_kernel(f"{old}.x86_64", replace(snapshot, evidence=alone), packages) == f"{new}.x86_64"
+    assert installed_beside("kernel6.12")
+    rows = "".join(f"kernel6.12|{version}|x86_64|k|1|\n" for version in (old, new))
+    assert read_packages(rows)[1] == (), "two of them are no mistake"
+
+
+def test_of_kernels_the_one_installed_last_counts_whatever_they_say_of_themselves(tmp_path: Path) -> None:
+    """Those of Enterprise Linux 7 do not provide installonlypkg(kernel)."""
+    (tmp_path / "rpm").write_text(
+        "#!/bin/sh\necho '5|kernel:x86_64|3.10.0-1160.el7|kernel,'\n"
+        "echo '9|kernel:x86_64|3.10.0-1160.119.1.el7|kernel,'\n"
+        "echo '7|kernel-tools:x86_64|3.10.0-1160.el7|kernel-tools,'\n")
+    (tmp_path / "rpm").chmod(0o755)
+    done = subprocess.run(["sh", "-c", fingerprint_command(["kernel"])], env={"PATH": f"{tmp_path}:/usr/bin:/bin"},
+                          capture_output=True, text=True, check=True)
+    assert done.stdout == "kernel-tools:x86_64 3.10.0-1160.el7\nkernel:x86_64 3.10.0-1160.119.1.el7\n"
 
 
 @pytest.mark.parametrize(

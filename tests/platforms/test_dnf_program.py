@@ -60,6 +60,7 @@ def test_an_advisory_that_was_skipped_in_between_counts(program: dict[str, Any])
     skipped = advisory("SA-2", SECURITY, "2-1", "Important")
     assert ask(program, [advisory("BA-3", BUGFIX, "3-1")], [skipped])[:3] == ("yes", "important", "BA-3,SA-2")
     assert ask(program, [advisory("BA-3", BUGFIX, "3-1")], [])[0] == "no"
+    assert ask(program, [advisory("SA-3", SECURITY, "3-1", "medium")], [])[1] == "moderate", "as Amazon Linux calls it"
     assert ask(program, [], [advisory("SA-4", SECURITY, "4-1")])[0] == "no", "what is newer still is not in it"
 
 

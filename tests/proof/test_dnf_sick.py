@@ -1,5 +1,5 @@
-"""Sick hosts under the real dnf 4: each fault with its class, its code and its words. One rollout over sick hosts among
-healthy ones, and one host that has one fault after the other, looked at by scan.
+"""Sick hosts under the real dnf 4 and dnf 5: each fault with its class, its code and its words. One rollout over sick
+hosts among healthy ones, and one host that has one fault after the other, looked at by scan.
 """
 
 from __future__ import annotations
@@ -27,9 +27,14 @@ on_failure: continue
 """
 
 
+@pytest.fixture(scope="module", params=["alma", "fedora"])
+def dress(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
 @pytest.fixture(scope="module")
-def project(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
-    hosts = [*lab.up(names=NAMES[:4], dress="alma"), *lab.up(names=NAMES[4:], dress="alma")]
+def project(lab: Lab, dress: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
+    hosts = [*lab.up(names=NAMES[:4], dress=dress), *lab.up(names=NAMES[4:], dress=dress)]
     project = Project(tmp_path_factory.mktemp("dnfsick") / "project", lab, hosts)
     slow = "defaults:\n  timeouts: {connect: 60s, silence: 10m, total: 30m}\n"
     inventory = lab.inventory_yaml(hosts, user="ops").replace("defaults:\n", slow, 1)
@@ -106,7 +111,9 @@ def test_a_file_of_two_packages(project: Project) -> None:
     check(project, "conflict", code="file-conflict", cls="patch", words="lab-service")
 
 
-def test_a_module_stream_that_is_not_enabled_is_not_pending(project: Project) -> None:
+def test_a_module_stream_that_is_not_enabled_is_not_pending(project: Project, dress: str) -> None:
+    if dress == "fedora":
+        pytest.skip("Fedora has no modules any more")
     host = named(project, "odd")
     host.fault("offer", "lab-module")
     assert "lab-modular" not in pending(project), "no stream is enabled"
@@ -121,23 +128,27 @@ def test_a_module_stream_that_is_not_enabled_is_not_pending(project: Project) ->
     host.clear()
 
 
-def test_a_lock_holds_its_package_and_a_list_that_cannot_be_read_is_unknown(project: Project) -> None:
+def test_a_lock_holds_its_package_and_a_list_that_cannot_be_read_is_unknown(project: Project, dress: str) -> None:
     host = named(project, "odd")
-    host.fault("versionlock", "lab-native")
+    path = {"alma": "/etc/dnf/plugins/versionlock.list", "fedora": "/etc/dnf/versionlock.toml"}[dress]
+    if dress == "fedora":
+        host.exec("dnf -q -y versionlock add lab-native")
+    else:
+        host.fault("versionlock", "lab-native")
     found = pending(project)["lab-native"]
     assert (found["state"], "held by versionlock" in found["reason"]) == ("held", True)
     assert any("lab-native" in one for one in scan(project)["held"])
-    host.exec("chmod 000 /etc/dnf/plugins/versionlock.list")
+    host.exec(f"chmod 000 {path}")
     (project.folder / "inventories/lab.yaml").write_text(
         (project.folder / "inventories/lab.yaml").read_text().replace("user: ops", "user: guest"))
     try:
         seen = scan(project)
         assert seen["held"] is None, seen
-        assert "versionlock.list cannot be read" in str(seen), seen
+        assert f"{path} cannot be read" in str(seen), seen
     finally:
         (project.folder / "inventories/lab.yaml").write_text(
             (project.folder / "inventories/lab.yaml").read_text().replace("user: guest", "user: ops"))
-        host.exec("chmod 644 /etc/dnf/plugins/versionlock.list")
+        host.exec(f"chmod 644 {path}; rm -f /etc/dnf/versionlock.toml")
         host.clear()
 
 

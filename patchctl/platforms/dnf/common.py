@@ -58,5 +58,6 @@ def read_advisories(lines: Sequence[str]) -> Iterator[tuple[str, str, bool, str,
             if not severity and len(line.split()) > 3 and line.split()[2].lower() in SEVERITIES:
                 severity = line.split()[2].lower()  # dnf 5 has it in a column of its own
             security = match[3] in ("Sec.", "security")
+            severity = {"medium": "moderate"}.get(severity, severity)  # Amazon Linux calls it so
             known = severity if severity in SEVERITIES else ""
             yield match[1], known, security, nevra[1], nevra[3], nevra[2].removeprefix("0:")

@@ -19,7 +19,7 @@ from patchctl.platforms.dnf.tables import read_tables
 
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _STATES = ("upgradable", "new", "held", "kept-back")
-_MULTIPLE = re.compile(r"kernel(-(core|modules|modules-core|modules-extra|devel|uek|uek-core|rt|rt-core))?")
+_MULTIPLE = re.compile(r"kernel(\d[\d.]*)?(-(core|modules|modules-core|modules-extra|devel|uek|uek-core|rt|rt-core))?")
 
 
 def read_pending(text: str) -> Pending:

@@ -168,7 +168,9 @@ def fingerprint_command(packages: Sequence[str]) -> str:
     return (
         f"rpm -q --qf '%{{INSTALLTIME}}|%{{NAME}}:%{{ARCH}}|{_EVR}|[%{{PROVIDENAME}},]\\n'"
         f" -- {names} 2>/dev/null | grep '^[0-9]*|' | sort -t '|' -k1,1n | awk -F'|' '"
-        "{ sub(/^0:/, \"\", $3) } /installonlypkg\\(|multiversion\\(kernel/ { last[$2] = $3; next } "
+        "{ sub(/^0:/, \"\", $3) } "
+        "/installonlypkg\\(|multiversion\\(kernel/ || $2 ~ /^kernel[0-9.]*(-(core|modules.*|devel|uek.*|rt.*))?:/ "
+        "{ last[$2] = $3; next } "
         "{ print $2 \" \" $3 } END { for (n in last) print n \" \" last[n] }' | sort"
     )
 

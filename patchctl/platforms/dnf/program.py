@@ -128,6 +128,7 @@ def advisories(base, pkg, old):
     worst, cves, reboot = "", set(), False
     for adv in found.values():
         severity = (adv.severity or "").lower()
+        severity = {"medium": "moderate"}.get(severity, severity)  # Amazon Linux calls it so
         if adv.type == hawkey.ADVISORY_SECURITY and RANK.get(severity, 0) > RANK.get(worst, 0):
             worst = severity
         cves.update(r.id for r in adv.references if r.type == hawkey.REFERENCE_CVE and r.id)

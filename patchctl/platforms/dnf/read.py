@@ -16,7 +16,8 @@ from patchctl.platforms.dnf.pending import read_packages, read_pending
 
 MAX_AGE = 24 * 3600.0
 """Metadata older than this (seconds) say nothing about what is pending."""
-_KERNELS = re.compile(r"kernel(-[a-z0-9]+)*-core|kernel(-(uek|rt|lt|ml|debug))?")
+_KERNELS = re.compile(r"kernel(\d[\d.]*)?((-[a-z0-9]+)*-core|(-(uek|rt|lt|ml|debug))?)")
+"""Packages that bring a kernel; Amazon Linux 2023 has its version in the name (kernel6.12)."""
 
 
 def read_host(snapshot: Snapshot, memo: Memo | None = None) -> HostFacts:

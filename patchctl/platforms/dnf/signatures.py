@@ -49,8 +49,9 @@ SIGNATURES: tuple[Signature, ...] = (
     Signature(
         "bad-signature", "repository",
         r"^patchctl: bad-signature (?P<file>\S+)|GPG signature verification error|Bad GPG signature"
+        r"|OpenPGP check for package \"(?P<five>[^\"]+)\".* has failed|package (?P<six>\S+) does not verify: "
         r"|repomd\.xml signature could not be verified",
-        "a signature is wrong: {file}",
+        "a signature is wrong: {file}{five}{six}",
     ),
     Signature(
         "unknown-key", "repository",
@@ -100,9 +101,10 @@ SIGNATURES: tuple[Signature, ...] = (
         "repository-down", "repository",
         r"Failed to download metadata for repo '(?P<repo>[^']+)'|Cannot download (?P<what>\S+)"
         r"|failure: \S+ from (?P<three>\S+): \[Errno \d+\] No more mirrors"
+        r"|Failed to download metadata \([^)]*\) for repository \"(?P<five>[^\"]+)\""
         r"|Cannot find a valid baseurl for repo: (?P<yum>\S+)|Cannot retrieve repository metadata \(repomd\.xml\) for "
         r"repository: (?P<old>\S+?)\.",
-        "repository {repo}{three}{yum}{old} does not answer {what}", transient=True,
+        "repository {repo}{five}{three}{yum}{old} does not answer {what}", transient=True,
     ),
     Signature(
         "not-registered", "repository", r"This system is not registered|no repositories available|no enabled repos"
