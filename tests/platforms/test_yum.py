@@ -16,7 +16,7 @@ import pytest
 from patchctl.model.evidence import OK, Evidence
 from patchctl.platforms.dnf.pending import read_pending
 from patchctl.platforms.dnf.probes import WORK, pending_command
-from patchctl.platforms.dnf.read import read_host
+from patchctl.platforms.dnf.read import read_check, read_host
 from patchctl.platforms.dnf.signatures import SIGNATURES
 from patchctl.platforms.dnf.yum3 import YUM_PROGRAM
 from tests.platforms.cases import load_case
@@ -61,6 +61,11 @@ def test_what_needs_restarting_says_is_named() -> None:
     said = Evidence("dnf.restart", OK, NEEDS_RESTARTING, rc=0)
     facts = read_host(replace(snapshot, evidence={**snapshot.evidence, "dnf.restart": said}))
     assert facts.reboot.reasons[:2] == ("updated since the boot: kernel", "updated since the boot: systemd")
+
+
+def test_a_transaction_that_yum_did_not_finish_is_told() -> None:
+    assert read_check("unfinished /var/lib/yum/transaction-all.2026-11-26.06:25.21\n") == (
+        "yum did not finish a transaction: /var/lib/yum/transaction-all.2026-11-26.06:25.21",)
 
 
 @pytest.fixture

@@ -73,7 +73,8 @@ _PACKAGES = (
 # Whether what is installed fits together, by rpm itself; and whether its database answers at all.
 _CHECK = (
     "rpm -Va --nofiles --nodigest --nosignature --noscripts 2>&1 | head -n 60; "
-    "ls -d /var/lib/rpm/__db.* 2>/dev/null | sed 's/^/journal /'; true"
+    "ls -d /var/lib/rpm/__db.* 2>/dev/null | sed 's/^/journal /'; "
+    "ls -d /var/lib/yum/transaction-all.* 2>/dev/null | sed 's/^/unfinished /'; true"
 )
 
 # Locks and excludes. A list that cannot be read is told as such: it must not pass for one without locks.

@@ -75,6 +75,8 @@ def read_check(text: str) -> tuple[str, ...]:
             owner = match[1]
         elif owner and line[:1].isspace() and " is needed by " in line:
             found.append(one_line(line.strip(), 200))
+        elif line.startswith("unfinished "):
+            found.append(one_line(f"yum did not finish a transaction: {line.partition(' ')[2]}", 200))
         elif line.startswith(("error: ", "rpmdb: ")):
             found.append(one_line(line, 200))
     return tuple(found)

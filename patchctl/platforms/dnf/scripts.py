@@ -53,7 +53,9 @@ YUM_OPTIONS = (
 """The same for yum 3, which knows no weak dependencies."""
 
 ADJUSTMENTS = {
-    "rpm-remove-duplicates": REMOVE_TWICE,
+    "rpm-remove-duplicates": (
+        f"{REMOVE_TWICE}\nrm -f /var/lib/yum/transaction-all.* /var/lib/yum/transaction-done.*"
+    ),
     "rpm-rebuilddb": "rm -f /var/lib/rpm/__db.*; rpm --rebuilddb </dev/null || echo 'patchctl: failed'",
     "dnf-clean": (
         "{ if command -v dnf >/dev/null; then dnf -q clean packages; else yum -q clean packages; fi; } </dev/null || "
