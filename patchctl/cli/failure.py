@@ -85,7 +85,8 @@ def _tell(error: BaseException) -> tuple[int, dict[str, Any]]:
         message = strip_control(f"{os.fsdecode(error.filename)}: {error.strerror}")
         print(f"patchctl: error[file]: {message}", file=sys.stderr)
         print("  hint: check that it is there, and whose it is", file=sys.stderr)
-        return 1, _errors("file", message, "check that it is there, and whose it is")
+        code = 1 if error.errno == errno.EROFS else 2
+        return code, _errors("file", message, "check that it is there, and whose it is")
     message = f"{type(error).__name__}: {strip_control(str(error))}"
     print(f"patchctl: internal error: {message}", file=sys.stderr)
     if os.environ.get("PATCHCTL_TRACEBACK"):

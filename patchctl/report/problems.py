@@ -6,6 +6,7 @@ import hashlib
 import json
 from collections.abc import Sequence
 from typing import Any
+from urllib.parse import quote
 from xml.sax.saxutils import escape, quoteattr
 
 from patchctl.model.errors import Problem
@@ -61,7 +62,9 @@ def render_sarif(problems: Sequence[Problem], notes: Sequence[Problem], version:
 
 
 def _location(problem: Problem) -> dict[str, Any]:
-    location: dict[str, Any] = {"artifactLocation": {"uri": problem.file}}
+    # SARIF 2.1.0, section 3.4.3: a URI reference (RFC 3986); one that begins with a scheme or "/" must not be mistaken.
+    written = quote(problem.file, safe="/")
+    location: dict[str, Any] = {"artifactLocation": {"uri": f"file://{written}" if written[:1] == "/" else written}}
     if problem.line:
         location["region"] = {"startLine": problem.line, "startColumn": max(problem.column, 1)}
     return location

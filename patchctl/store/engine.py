@@ -251,6 +251,10 @@ def explain(error: SQLAlchemyError) -> StoreError:
         )
     if "readonly" in text or "read-only" in text or "permission denied" in text:
         return StoreError("store-read-only", "the store is read-only or belongs to somebody else", "check its owner")
+    if "unable to open database file" in text:
+        # What SQLite says for a folder or file that this user may not enter, and for a read-only file system.
+        return StoreError("store-read-only", "the store cannot be opened: it belongs to somebody else, or is read-only",
+                          "run it as the user who owns the project's .patchctl folder, or name a store with --state")
     if "malformed" in text or "not a database" in text:
         return StoreError("store-damaged", "the file is damaged or not a patchctl store", "restore the last backup")
     if isinstance(error, IntegrityError):

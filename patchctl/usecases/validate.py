@@ -16,7 +16,7 @@ from patchctl.documents.loader import Section, parse_document, read_source
 from patchctl.documents.policies import PolicyDocument, read_policy
 from patchctl.documents.settings import FILE_NAME, Settings
 from patchctl.documents.settings_schema import SettingsFile
-from patchctl.documents.source import Findings, Source
+from patchctl.documents.source import Findings, Source, suggest
 from patchctl.documents.waivers import read_waivers, waiver_files
 from patchctl.model.errors import Problem
 from patchctl.model.hosts import Inventory
@@ -67,8 +67,8 @@ def validate_project(
     for problem in earlier:
         if Path(problem.file) != settings.project / FILE_NAME:  # that one is checked below, under its short name
             findings.add(problem)
-    plan = _sort_paths(paths) if paths else _whole_project(settings)
     reader = InventoryReader(findings, run_scripts=False, base=base)
+    plan = _sort_paths(_those_there(paths, reader)) if paths else _whole_project(settings)
     if not plan.inventories and (plan.policies or plan.waivers):
         plan.inventories = [path for path in settings.inventory if path.exists()]
     files = [reader.name(path) for path in (*plan.settings, *plan.policies, *plan.baselines, *plan.waivers)]
@@ -102,6 +102,16 @@ def validate_project(
         len(inventory.hosts) if inventory else 0, len(inventory.groups) if inventory else 0,
         len(plan.policies), len(plan.baselines),
     )
+
+
+def _those_there(paths: Sequence[Path], reader: InventoryReader) -> list[Path]:
+    """Return the paths that exist; the others become Problems, with the name that was perhaps meant."""
+    for path in paths:
+        if not path.exists():
+            siblings = [p.name for p in path.parent.iterdir()] if path.parent.is_dir() else []
+            reader.findings.add(Source(reader.name(path)).problem(
+                0, 0, "missing-file", "no such file or folder", suggest(path.name, siblings)))
+    return [path for path in paths if path.exists()]
 
 
 def _inventory(reader: InventoryReader, paths: Sequence[Path]) -> Inventory:
@@ -150,7 +160,7 @@ def _sort_paths(paths: Sequence[Path]) -> _Plan:
                 _place(file, plan)
         elif path.is_dir() and any((path / name).exists() for name in (FILE_NAME, "policies", "inventories")):
             _add_project(path, plan)
-        elif path.is_dir() or not path.exists():
+        elif path.is_dir():
             plan.inventories.append(path)
         else:
             _place(path, plan)

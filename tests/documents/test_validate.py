@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import xml.etree.ElementTree as ET
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 from click.testing import CliRunner
@@ -170,9 +171,14 @@ def test_sarif_has_the_required_shape() -> None:
         assert result["level"] in ("error", "note")
         assert result["message"]["text"]
         location = result["locations"][0]["physicalLocation"]
-        assert location["artifactLocation"]["uri"]
+        assert urlsplit(location["artifactLocation"]["uri"]).scheme in ("", "file")
         region = location.get("region")
         assert region is None or (region["startLine"] >= 1 and region["startColumn"] >= 1)
+    assert run["results"][0]["locations"][0]["physicalLocation"]["artifactLocation"]["uri"] == "a%2Cb%3Ac.yaml"
+    odd = tuple(Problem(name, 1, 1, "c", "m") for name in ("my x/<a> é.yaml", "/srv/b.yaml"))
+    spaced = renderers.render_sarif(odd, (), "1")
+    assert [r["locations"][0]["physicalLocation"]["artifactLocation"]["uri"]
+            for r in json.loads(spaced)["runs"][0]["results"]] == ["my%20x/%3Ca%3E%20%C3%A9.yaml", "file:///srv/b.yaml"]
     assert "region" not in run["results"][1]["locations"][0]["physicalLocation"]
 
 
@@ -200,3 +206,14 @@ def test_gitlab_fingerprints_are_stable_and_distinct() -> None:
     moved = Problem("d.yaml", 9, 1, "without-effect", "no effect", "")
     assert json.loads(renderers.render_gitlab((moved,), ()))[0]["fingerprint"] == entries[2]["fingerprint"]
     assert all(entry["location"]["lines"]["begin"] >= 1 for entry in entries)
+
+
+def test_a_path_that_is_not_there_is_told_with_the_one_that_was_meant(tmp_path: Path) -> None:
+    (tmp_path / "monthly.yaml").write_text("policy: monthly\nhosts: all\nrings: [{name: a}]\n")
+    findings = Findings()
+    settings = load_settings({}, tmp_path, {"HOME": str(tmp_path)}, tmp_path / "none", findings)
+    paths = [tmp_path / "montly.yaml", tmp_path / "monthly.yaml"]
+    found = validate_project(settings, paths, tmp_path, NOW)
+    (problem,) = found.problems
+    assert (problem.code, problem.file, problem.hint) == ("missing-file", "montly.yaml", "did you mean 'monthly.yaml'?")
+    assert found.policies == 1
