@@ -15,8 +15,8 @@ SIGNATURES: tuple[Signature, ...] = (
     ),
     Signature("no-space", "disk", r"No space left on device|Disk quota exceeded", "no space left"),
     Signature(
-        "apk-lock-held", "package-manager", r"Unable to lock database", "another apk holds its database",
-        transient=True, remedy="wait-for-lock",
+        "apk-lock-held", "package-manager", r"Unable to lock [Dd]atabase(?!.*(?:Permission denied|No such file))",
+        "another apk holds its database", transient=True, remedy="wait-for-lock",
     ),
     Signature(
         "hash-mismatch", "repository", r"^patchctl: hash-mismatch", "a file does not have the hash that was promised",

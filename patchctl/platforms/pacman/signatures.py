@@ -81,7 +81,8 @@ SIGNATURES: tuple[Signature, ...] = (
     ),
     Signature(
         "pacman-database-corrupt", "package-manager",
-        r"could not open file (?P<path>\S*/local/\S+)|database is (?:inconsistent|incorrect version|corrupt)"
+        r"could not open file (?P<path>\S*/(?:local|sync)/[^\s:]+)"
+        r"|database is (?:inconsistent|incorrect version|corrupt)"
         r"|(?P<name>\S+) package database is (?:inconsistent|corrupt)",
         "pacman's database is damaged: {path}{name}",
     ),

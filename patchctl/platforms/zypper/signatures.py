@@ -27,7 +27,8 @@ SIGNATURES: tuple[Signature, ...] = (
     ),
     Signature(
         "no-space", "disk",
-        r"No space left on device|(?:needs|need at least|at least) \d+\S* ?\S* (?:more space )?(?:needed )?on the"
+        r"No space left on device|Error code: Write error|Failed writing body"
+        r"|(?:needs|need at least|at least) \d+\S* ?\S* (?:more space )?(?:needed )?on the"
         r" (?P<path>/\S*) filesystem|Disk quota exceeded",
         "no space left: {path}",
     ),
@@ -56,10 +57,10 @@ SIGNATURES: tuple[Signature, ...] = (
         "{package} asks to agree to a license, which nobody has done yet: agree on the host, or leave it out",
     ),
     Signature(
-        "file-conflict", "patch", r"[Ff]ile (?P<path>/\S+)\s*(?:from install of|conflicts|from package).*"
-        r"|Detected \d+ file conflicts?",
+        "file-conflict", "patch", r"^\s*[Ff]ile (?P<path>/\S+)(?:\s+(?:from install of|conflicts|from package).*)?$",
         "two packages bring the same file {path}",
     ),
+    Signature("file-conflict", "patch", r"Detected \d+ file conflicts?", "two packages bring the same file"),
     Signature(
         "rpm-database-corrupt", "package-manager",
         r"DB_RUNRECOVERY|rpmdb.*(?:corrupt|malformed)|database disk image is malformed|cannot open Packages"
@@ -86,6 +87,14 @@ SIGNATURES: tuple[Signature, ...] = (
     Signature(
         "attempt-interrupted", "package-manager", r"^patchctl: interrupted$", "an earlier zypper was interrupted",
         transient=True, remedy="rpm-remove-duplicates",
+    ),
+    Signature(
+        "zypper-failed", "package-manager", r"^patchctl: zypper-exit (?P<rc>105|1[2-9]\d)$",
+        "zypper was ended by a signal ({rc})", transient=True,
+    ),
+    Signature(
+        "zypper-failed", "package-manager", r"^patchctl: zypper-exit (?P<rc>7)$",
+        "another program held zypp's lock, and is gone by now (zypper ended with {rc})", transient=True,
     ),
     Signature(
         "zypper-failed", "package-manager",
