@@ -13,8 +13,10 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
+
+from msgspec.structs import replace
 
 from bench.measure import ENTER, Cost, MeasureError, measure, side_by_side
 from patchctl.assess.contract import MAX_TRIPS

@@ -7,8 +7,9 @@ assess/content/registry.py finds them. Everything here is pure: bytes and snapsh
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Protocol
+
+from msgspec import Struct, field
 
 from patchctl.model.assessment import Finding, Rule
 from patchctl.model.evidence import Probe, Snapshot
@@ -69,8 +70,7 @@ class Baseline(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class Request:
+class Request(Struct, frozen=True):
     """What to make of a content file."""
 
     name: str
@@ -84,8 +84,7 @@ class Request:
     """Documents beside the content, by the name it calls them: the OVAL of a plain XCCDF file."""
 
 
-@dataclass(frozen=True, slots=True)
-class Profile:
+class Profile(Struct, frozen=True):
     id: str
     title: str
     rules: int

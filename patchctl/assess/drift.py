@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from patchctl.assess.score import BAD, EARNED
 from patchctl.model.assessment import FAIL, Finding
@@ -17,8 +18,7 @@ USUAL = 0.8
 """Share of hosts that must agree before the others differ."""
 
 
-@dataclass(frozen=True, slots=True)
-class Difference:
+class Difference(Struct, frozen=True):
     """One rule that came out otherwise. `before` is the earlier finding, or what is usual among peers."""
 
     host: str

@@ -9,7 +9,8 @@ by zero.) A waiver changes no score.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 from patchctl.model.assessment import (
     ERROR,
@@ -92,8 +93,7 @@ def combine(name: str, scores: Sequence[Score]) -> Score:
     return Score(name, baseline, counts, average(scores), model)
 
 
-@dataclass(slots=True)
-class _Node:
+class _Node(Struct):
     """A group while its score is computed."""
 
     weight: float = 1.0

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from patchctl.assess.score import BAD
 from patchctl.model.assessment import Finding, Waiver
@@ -11,8 +13,7 @@ from patchctl.model.assessment import Finding, Waiver
 ACTIVE, EXPIRED, UNUSED = "active", "expired", "unused"
 
 
-@dataclass(frozen=True, slots=True)
-class WaiverUse:
+class WaiverUse(Struct, frozen=True):
     """A waiver in one assessment: active (it covers findings), expired (they are back), unused (nothing to cover)."""
 
     waiver: Waiver

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import sys
 import time
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
+from msgspec.structs import replace
 
 from patchctl.cli.options import connection_options, inventory_options, output_option, quiet_options, state_option
 from patchctl.cli.output import emit

@@ -9,8 +9,10 @@ import shutil
 import sys
 import textwrap
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
 from typing import Any
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from patchctl.cli.streams import is_utf8
 from patchctl.model import text
@@ -19,8 +21,7 @@ from patchctl.model.text import strip_control
 FORMATS = ("table", "wide", "json", "jsonl", "yaml", "csv", "markdown")
 
 
-@dataclass(frozen=True, slots=True)
-class Column:
+class Column(Struct, frozen=True):
     """One column of a table. `key` is a key of the row; `wide` columns show only with -o wide, csv and markdown."""
 
     key: str
@@ -33,8 +34,7 @@ class Column:
     """Key of the row to show instead in a plain table; "" = `key` there too."""
 
 
-@dataclass(frozen=True, slots=True)
-class Document:
+class Document(Struct, frozen=True):
     """What a command has to say: a schema name, the JSON data, and how its rows look as a table."""
 
     schema: str

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 from patchctl.model.errors import HostFailure
 from patchctl.model.evidence import NOT_APPLICABLE, OK, UNKNOWN, Evidence, Probe, Snapshot
@@ -14,8 +15,7 @@ from patchctl.model.units import format_bytes, format_duration
 _ENDED = re.compile(rb"(na|-|\d+) (\d+) (\d+) ([01]) \.")
 
 
-@dataclass(slots=True)
-class _Heard:
+class _Heard(Struct):
     """What was heard of one probe so far."""
 
     parts: list[bytes] = field(default_factory=list)

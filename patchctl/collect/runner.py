@@ -16,7 +16,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 from patchctl.collect import runner_bodies, runner_functions, runner_unit
 from patchctl.model.errors import UsageError
@@ -34,8 +35,7 @@ BOOT_ID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}|\d{8}T\d{6}\.
 """Linux: the kernel's random boot_id. Windows: when its first process was started."""
 
 
-@dataclass(frozen=True, slots=True)
-class Controller:
+class Controller(Struct, frozen=True):
     """Who asks. Hosts refuse another store, another epoch, and tokens lower than the highest they have seen."""
 
     store_id: str
@@ -50,14 +50,12 @@ class Controller:
     """Seconds a launched runner whose starter died may take to begin, before its attempt can be called off."""
 
 
-@dataclass(frozen=True, slots=True)
-class Look:
+class Look(Struct, frozen=True):
     paths: Sequence[str] = ("/", "/boot", BASE)
     """Where free space is asked for; of a path that does not exist yet, its nearest parent."""
 
 
-@dataclass(frozen=True, slots=True)
-class Start:
+class Start(Struct, frozen=True):
     attempt: str
     payload: str
     """sh text whose exit status is the attempt's result."""
@@ -69,35 +67,30 @@ class Start:
     """(sha256, name) of staged files; the attempt is not claimed unless all are there and whole."""
 
 
-@dataclass(frozen=True, slots=True)
-class Poll:
+class Poll(Struct, frozen=True):
     attempt: str
     tail: int = LOG_TAIL
 
 
-@dataclass(frozen=True, slots=True)
-class Reboot:
+class Reboot(Struct, frozen=True):
     boot_id: str
     """The boot id the host must still have; with another one it was restarted already."""
 
 
-@dataclass(frozen=True, slots=True)
-class Cleanup:
+class Cleanup(Struct, frozen=True):
     attempt: str
     directory: str = ""
     """Staging directory to remove as well."""
 
 
-@dataclass(frozen=True, slots=True)
-class Takeover:
+class Takeover(Struct, frozen=True):
     pass
 
 
 Request = Look | Start | Poll | Reboot | Cleanup | Takeover
 
 
-@dataclass(frozen=True, slots=True)
-class Reply:
+class Reply(Struct, frozen=True):
     """What a host answered: for every key its lines in order. Text in it is stripped of control characters."""
 
     complete: bool

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 from patchctl.connect.contract import SecretResolver
 from patchctl.connect.endpoint import Endpoint
@@ -12,8 +13,7 @@ from patchctl.connect.refusals import Refusals
 from patchctl.model.hosts import Host
 
 
-@dataclass(frozen=True, slots=True)
-class Context:
+class Context(Struct, frozen=True):
     endpoint: Callable[[Host], Endpoint]
     """Completes a host's connection settings. Raises UsageError for settings that cannot work."""
     known_hosts: Callable[[Endpoint], KnownHosts]

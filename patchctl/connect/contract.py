@@ -9,14 +9,14 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from typing import Protocol
+
+from msgspec import Struct
 
 from patchctl.model.hosts import Host, SecretRef
 
 
-@dataclass(frozen=True, slots=True)
-class Command:
+class Command(Struct, frozen=True):
     """What to run: the text of a POSIX sh script (or PowerShell on Windows), fed on standard input."""
 
     script: str
@@ -32,8 +32,7 @@ class Command:
     """Bytes kept of stdout; beyond it the command is ended and the result marked cut. stderr keeps 256 KiB."""
 
 
-@dataclass(frozen=True, slots=True)
-class Result:
+class Result(Struct, frozen=True):
     rc: int | None
     """Exit status; None when it never came (lost, timed out, cut)."""
     stdout: bytes
@@ -45,8 +44,7 @@ class Result:
     """Whether it ran as root (become, or the login user is root)."""
 
 
-@dataclass(frozen=True, slots=True)
-class Reach:
+class Reach(Struct, frozen=True):
     """From where the ports of a host are reached; sessions that know have it as `reach`."""
 
     address: str

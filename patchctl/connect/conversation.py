@@ -10,7 +10,8 @@ import base64
 import secrets
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from patchctl.connect.contract import Command, Result, SecretResolver
 from patchctl.connect.pipe import Opener, Pipe
@@ -25,8 +26,7 @@ _TICK = 0.5
 """Longest single wait in seconds, so that a closed session is noticed."""
 
 
-@dataclass(frozen=True, slots=True)
-class Shell:
+class Shell(Struct, frozen=True):
     """How commands reach one host: where it is (for messages), how to start one, and how to end a stray one."""
 
     host: Host
@@ -43,8 +43,7 @@ class Shell:
     """Reads what the transport's own program said when it ended before the login shell spoke."""
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
+class Outcome(Struct, frozen=True):
     """The result, and what the session learned for its next command."""
 
     result: Result

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 from patchctl.model.hosts import SecretRef, Timeouts
 
 
-@dataclass(frozen=True, slots=True)
-class Endpoint:
+class Endpoint(Struct, frozen=True):
     """One ssh server with the credentials for it. Equal endpoints may share one connection (jump hosts)."""
 
     name: str

@@ -7,7 +7,8 @@ fake = FakeTransport(lambda host, command: Result(0, b"...", b"", 0.0))
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from patchctl.connect.context import Context
 from patchctl.connect.contract import Command, Result
@@ -20,8 +21,7 @@ Answer = Result | str | bytes | HostError
 Answers = Callable[[Host, Command], Answer] | Mapping[str, Mapping[str, Answer] | HostError]
 
 
-@dataclass(frozen=True, slots=True)
-class Sent:
+class Sent(Struct, frozen=True):
     """One command that a fake host was given; `data` is what it would have read from stdin."""
 
     host: str

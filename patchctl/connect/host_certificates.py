@@ -3,24 +3,22 @@
 from __future__ import annotations
 
 import base64
-from dataclasses import dataclass
 
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
+from msgspec import Struct
 
 _SUFFIX = "-cert-v01@openssh.com"
 
 
-@dataclass(frozen=True, slots=True)
-class KeyBlob:
+class KeyBlob(Struct, frozen=True):
     """A public key or certificate as it goes over the wire (RFC 4253, 6.6)."""
 
     type: str
     data: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class HostCertificate:
+class HostCertificate(Struct, frozen=True):
     """What a certificate says. `problem` is why it does not hold for the host ("" = it holds)."""
 
     key: KeyBlob

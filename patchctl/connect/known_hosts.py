@@ -12,8 +12,9 @@ import hashlib
 import hmac
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
+
+from msgspec import Struct
 
 from patchctl.connect.host_certificates import KeyBlob, check_certificate, is_certificate, plain_type
 from patchctl.model.errors import UsageError
@@ -30,8 +31,7 @@ _PLAIN_ALGORITHMS = {
 _CERTIFICATE = "-cert-v01@openssh.com"
 
 
-@dataclass(frozen=True, slots=True)
-class KnownKey:
+class KnownKey(Struct, frozen=True):
     """One line: whose key it is (patterns as written), the key, and what the marker says."""
 
     patterns: str
@@ -55,8 +55,7 @@ class KnownKey:
         return found
 
 
-@dataclass(frozen=True, slots=True)
-class KeyVerdict:
+class KeyVerdict(Struct, frozen=True):
     """What the known keys say of the key a host showed."""
 
     status: str

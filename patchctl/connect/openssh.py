@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import re
 import socket
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from patchctl.connect.context import Context
 from patchctl.connect.contract import Command, Reach, Result
@@ -154,8 +155,7 @@ def _checked(name: str) -> str:
     return name
 
 
-@dataclass(frozen=True, slots=True)
-class _Words:
+class _Words(Struct, frozen=True):
     pattern: re.Pattern[str]
     error: type[HostError]
     code: str

@@ -10,9 +10,9 @@ import errno
 import logging
 import socket
 import time
-from dataclasses import dataclass
 
 import paramiko
+from msgspec import Struct
 from paramiko.ssh_exception import ChannelException, IncompatiblePeer
 
 from patchctl.connect.endpoint import Endpoint
@@ -41,8 +41,7 @@ _IDLE = 2.0
 would wake hundreds of waiting threads ten times a second: more work than all that the hosts say."""
 
 
-@dataclass(frozen=True, slots=True)
-class Deadline:
+class Deadline(Struct, frozen=True):
     """A moment on the monotonic clock by which the session must be there."""
 
     at: float

@@ -17,8 +17,9 @@ pam_faillock counts; and the sudo that asks again is killed, because it would co
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from typing import NoReturn
+
+from msgspec import Struct
 
 from patchctl.connect.privilege_words import explain_refusal
 from patchctl.model.errors import ConnectError, HostTimeoutError, LoginError, PrivilegeError
@@ -38,8 +39,7 @@ _EXPIRED = re.compile(r"(?i)password has expired|password change required|accoun
 _ANY_PROMPT = re.compile(rb"(?i)(?:pass(?:word|phrase|code)|passwor[td]|kennwort|mot de passe)[^\n]{0,80}: ?$")
 
 
-@dataclass(frozen=True, slots=True)
-class Ascent:
+class Ascent(Struct, frozen=True):
     """What to start on the host: as whom, by which means, on a terminal or not."""
 
     nonce: str
@@ -137,8 +137,7 @@ def _inner(ascent: Ascent) -> str:
     )
 
 
-@dataclass(frozen=True, slots=True)
-class Step:
+class Step(Struct, frozen=True):
     """What the transport has to do next: send the password, or go on with the script."""
 
     kind: str

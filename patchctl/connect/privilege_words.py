@@ -6,15 +6,15 @@ Texts from sudo 1.8-1.9 and sudo-rs, util-linux and shadow su, OpenDoas 6.8, Lin
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from typing import Literal, overload
+
+from msgspec import Struct
 
 from patchctl.model.errors import PrivilegeError
 from patchctl.model.text import one_line
 
 
-@dataclass(frozen=True, slots=True)
-class _Refusal:
+class _Refusal(Struct, frozen=True):
     pattern: re.Pattern[str]
     code: str
     """Without the method's prefix: password-wrong, denied ..."""

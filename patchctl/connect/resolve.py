@@ -5,8 +5,9 @@ from __future__ import annotations
 import getpass
 import re
 import threading
-from dataclasses import replace
 from pathlib import Path
+
+from msgspec.structs import replace
 
 from patchctl.connect.endpoint import Endpoint
 from patchctl.connect.paramiko_login import agent_socket

@@ -6,10 +6,10 @@ import socket
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import replace
 from functools import partial
 
 import paramiko
+from msgspec.structs import replace
 
 from patchctl.connect.bridge import bridge
 from patchctl.connect.context import Context

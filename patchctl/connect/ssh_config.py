@@ -10,8 +10,9 @@ import glob
 import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
+
+from msgspec import Struct, field
 
 from patchctl.connect.ssh_config_words import IGNORED, LISTS, RAW, SINGLE
 
@@ -23,8 +24,7 @@ class NotUnderstoodError(Exception):
     """A line whose meaning this reader does not know; `ssh -G` has to say."""
 
 
-@dataclass(frozen=True, slots=True)
-class Directive:
+class Directive(Struct, frozen=True):
     """One line: keyword in lower case, its words, and for Host and Match what they open."""
 
     keyword: str
@@ -33,24 +33,21 @@ class Directive:
     included: tuple[ConfigFile, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class ConfigFile:
+class ConfigFile(Struct, frozen=True):
     """A parsed file. Reading happens once; evaluating it for a host touches no file."""
 
     path: str
     lines: tuple[Directive, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Person:
+class Person(Struct, frozen=True):
     """Who runs ssh: for tokens, `Match localuser` and ~."""
 
     user: str
     home: str
 
 
-@dataclass(slots=True)
-class _Values:
+class _Values(Struct):
     """What has been set so far, in the order of the files."""
 
     single: dict[str, str] = field(default_factory=dict)

@@ -12,8 +12,9 @@ import re
 import subprocess
 import threading
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
+
+from msgspec import Struct
 
 from patchctl.connect.ssh_config import ConfigFile, NotUnderstoodError, Person, evaluate, parse_file
 from patchctl.model.errors import UsageError
@@ -22,8 +23,7 @@ _DEFAULT_GLOBAL = ("/etc/ssh/ssh_known_hosts", "/etc/ssh/ssh_known_hosts2")
 _DEFAULT_USER = ("~/.ssh/known_hosts", "~/.ssh/known_hosts2")
 
 
-@dataclass(frozen=True, slots=True)
-class SshSettings:
+class SshSettings(Struct, frozen=True):
     """The settings this program uses, tokens expanded; "" or () = not set."""
 
     host_name: str = ""

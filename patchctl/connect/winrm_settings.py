@@ -5,9 +5,10 @@ from __future__ import annotations
 import importlib.util
 import os
 import ssl
-from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+
+from msgspec import Struct
 
 from patchctl.model.errors import UsageError
 from patchctl.model.hosts import WINRM_AUTHS, WINRM_CLIENTS, WINRM_SCHEMES, Host, SecretRef, Timeouts
@@ -17,8 +18,7 @@ _PACKAGES = {"kerberos": "kerberos", "credssp": "requests_credssp"}
 """Login -> the module that pywinrm imports for it."""
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
+class Place(Struct, frozen=True):
     """One WinRM service and how to log in there."""
 
     name: str

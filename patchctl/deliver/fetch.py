@@ -8,8 +8,9 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from urllib.parse import urlsplit
+
+from msgspec import Struct
 
 from patchctl.deliver.cache import CHUNK, ArtefactCache, ArtefactError
 from patchctl.model.facts import Artefact
@@ -19,8 +20,7 @@ FromHost = Callable[[Artefact], Iterable[bytes]]
 """Reads an artefact back from a host that has it. Raise ArtefactError or HostError."""
 
 
-@dataclass(frozen=True, slots=True)
-class DownloadLimits:
+class DownloadLimits(Struct, frozen=True):
     """Bounds of one download. Its size is bounded by the plan."""
 
     silence: float = 15.0

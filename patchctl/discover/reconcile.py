@@ -9,7 +9,8 @@ from __future__ import annotations
 import ipaddress
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from patchctl.model.devices import (
     CONFLICTING,
@@ -22,8 +23,7 @@ from patchctl.model.devices import (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class ManagedHost:
+class ManagedHost(Struct, frozen=True):
     """What the inventory and known_hosts say about one host, addresses resolved."""
 
     name: str

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from patchctl.model.errors import UsageError
 
@@ -19,8 +20,7 @@ FORBIDDEN_PORTS = {
 PORT_KINDS = {22: "ssh", 5985: "winrm", 5986: "winrm"}
 
 
-@dataclass(frozen=True, slots=True)
-class Scope:
+class Scope(Struct, frozen=True):
     """The sweep as it will be run: every target once, in order."""
 
     addresses: tuple[str, ...]

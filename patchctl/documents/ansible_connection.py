@@ -11,8 +11,9 @@ import ast
 import re
 import shlex
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any
+
+from msgspec import Struct, field
 
 from patchctl.documents.connection import SettingError
 from patchctl.documents.draft import Layer, Setting
@@ -65,16 +66,14 @@ _SILENT_FLAGS = frozenset({"-q", "-v", "-vv", "-vvv", "-T", "-x", "-n"})
 _SHARING = frozenset({"controlmaster", "controlpath", "controlpersist"})
 
 
-@dataclass(frozen=True, slots=True)
-class Raw:
+class Raw(Struct, frozen=True):
     """A connection variable as written, to be resolved per host."""
 
     variable: str
     value: Any
 
 
-@dataclass(slots=True)
-class Scope:
+class Scope(Struct):
     """What a template may refer to on one host."""
 
     host: str

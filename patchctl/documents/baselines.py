@@ -6,9 +6,10 @@ What checks mean is not known here: assess/native/ binds them, and its faults co
 from __future__ import annotations
 
 from collections.abc import Hashable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from msgspec import Struct
 
 from patchctl.documents.baseline_schema import BaselineFile, CasesFile, RuleSection, TestSection
 from patchctl.documents.check import check_document
@@ -24,8 +25,7 @@ _VERDICTS = {"pass": "PASS", "fail": "FAIL", "unknown": "UNKNOWN", "not-applicab
 Path_ = tuple[Hashable, ...]
 
 
-@dataclass(frozen=True)
-class BaselineDocument:
+class BaselineDocument(Struct, frozen=True):
     """A baseline and the document it was read from, for the places of problems."""
 
     native: NativeBaseline

@@ -6,15 +6,15 @@ written twice on one level by files of the same rank is a conflict, never a coin
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import Any
+
+from msgspec import Struct, field
 
 from patchctl.documents.source import Findings, Source
 from patchctl.model.hosts import HealthCheck
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
+class Place(Struct, frozen=True):
     """Where something was written; the source line is looked up only when a message needs it."""
 
     source: Source
@@ -25,8 +25,7 @@ class Place:
         return self.source.place(self.line, self.column)
 
 
-@dataclass(frozen=True, slots=True)
-class Setting:
+class Setting(Struct, frozen=True):
     value: Any
     place: Place
     rank: int = 0
@@ -38,8 +37,7 @@ class Setting:
 Layer = dict[str, Setting]
 
 
-@dataclass(slots=True)
-class Level:
+class Level(Struct):
     """What one source of values says about one host, group, site or everybody."""
 
     settings: Layer = field(default_factory=dict)
@@ -52,8 +50,7 @@ class Level:
         return bool(self.settings or self.variables or self.health or self.vaulted)
 
 
-@dataclass(slots=True)
-class Entry:
+class Entry(Struct):
     """A host or group by its three sources: Ansible's inventory, Ansible's variable files, patchctl's own form."""
 
     inline: Level = field(default_factory=Level)
@@ -64,7 +61,6 @@ class Entry:
         return bool(self.inline or self.files or self.own)
 
 
-@dataclass(slots=True)
 class GroupEntry(Entry):
     name: str = ""
     hosts: dict[str, None] = field(default_factory=dict)
@@ -73,8 +69,7 @@ class GroupEntry(Entry):
     """ansible_group_priority: breaks ties between groups of the same depth."""
 
 
-@dataclass(slots=True)
-class Draft:
+class Draft(Struct):
     """All levels found so far."""
 
     defaults: Level = field(default_factory=Level)

@@ -13,11 +13,11 @@ What a plain scalar means is decided where it is used: fields.py reads text, num
 from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
 import yaml
+from msgspec import Struct
 from yaml import events
 
 from patchctl.documents.source import Findings, Source
@@ -68,8 +68,7 @@ class Items(list[Any]):
         self.places: list[Any] = []
 
 
-@dataclass(frozen=True)
-class Document:
+class Document(Struct, frozen=True):
     """A file read as YAML: its tree, and places for messages."""
 
     source: Source

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
+
+from msgspec import Struct
 
 from patchctl.documents.check import check_document
 from patchctl.documents.loader import Document, parse_document, read_source
@@ -21,8 +22,7 @@ from patchctl.model.errors import DocumentsError
 from patchctl.model.policy import ApprovalRule, Limits, Notify, PackageOffer, Policy, RingSpec, WindowSpec
 
 
-@dataclass(frozen=True)
-class PolicyDocument:
+class PolicyDocument(Struct, frozen=True):
     """A policy with its file, so that checks across files can point at places in it."""
 
     policy: Policy

@@ -7,8 +7,9 @@ their names.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
+
+from msgspec import Struct
 
 from patchctl.documents.ansible_connection import (
     SECRETS,
@@ -34,8 +35,7 @@ _NOT_OF_HOSTS = ("forks", "timeout_factor", "max_down")
 WITHOUT_EFFECT = ("auth", "updates", "drain", "bandwidth")
 
 
-@dataclass(frozen=True, slots=True)
-class _Said:
+class _Said(Struct, frozen=True):
     """A setting and the level that says so; a higher weight is a stronger level."""
 
     setting: Setting
@@ -44,8 +44,7 @@ class _Said:
     weight: int
 
 
-@dataclass(frozen=True, slots=True)
-class _Merged:
+class _Merged(Struct, frozen=True):
     """What the levels say so far, the strongest for each key."""
 
     settings: Mapping[str, _Said]

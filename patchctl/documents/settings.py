@@ -9,9 +9,10 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
+
+from msgspec import Struct, field
 
 from patchctl.documents.loader import load_document
 from patchctl.documents.source import Findings
@@ -28,16 +29,14 @@ _PATHS: Final = ("known_hosts", "ssh_config", "reports", "policies", "baselines"
 KEYS: Final = ("inventory", "state", "forks", "timeout", *_PATHS, "max_waiver", "smtp", "vault_password", "discovery")
 
 
-@dataclass(frozen=True, slots=True)
-class Discovery:
+class Discovery(Struct, frozen=True):
     """Networks that a sweep may touch (empty: those it is asked for), and what it must never touch."""
 
     allow: tuple[str, ...] = ()
     exclude: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Settings:
+class Settings(Struct, frozen=True):
     """What every command starts from. `origins` says for each key where its value comes from."""
 
     project: Path

@@ -5,8 +5,9 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
 from functools import cached_property
+
+from msgspec import Struct
 
 from patchctl.model.errors import Problem
 from patchctl.model.text import one_line, strip_control
@@ -55,12 +56,11 @@ def _in_order(problems: Iterable[Problem]) -> tuple[Problem, ...]:
     return tuple(sorted(problems, key=lambda p: (p.file, p.line, p.column, p.code)))
 
 
-@dataclass(frozen=True)
-class Source:
+class Source(Struct, frozen=True, dict=True):
     """One file: the name shown to people, and its text."""
 
     name: str
-    text: str = field(repr=False, default="")
+    text: str = ""
 
     @cached_property
     def lines(self) -> Sequence[str]:

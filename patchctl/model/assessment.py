@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from msgspec import Struct, field
 
 PASS, FAIL, ERROR, UNKNOWN, NOT_APPLICABLE = "PASS", "FAIL", "ERROR", "UNKNOWN", "NOT_APPLICABLE"
 NOT_CHECKED, NOT_SELECTED, INFORMATIONAL, FIXED = "NOT_CHECKED", "NOT_SELECTED", "INFORMATIONAL", "FIXED"
@@ -12,8 +12,7 @@ VERDICTS = (PASS, FAIL, ERROR, UNKNOWN, NOT_APPLICABLE, NOT_CHECKED, NOT_SELECTE
 SEVERITIES = ("unknown", "info", "low", "medium", "high", "critical")
 
 
-@dataclass(frozen=True, slots=True)
-class Remediation:
+class Remediation(Struct, frozen=True):
     """How a rule's finding can be repaired. A native check type may render `script` from what it checks."""
 
     kind: str
@@ -28,8 +27,7 @@ class Remediation:
     """The change counts only after a reboot."""
 
 
-@dataclass(frozen=True, slots=True)
-class Rule:
+class Rule(Struct, frozen=True):
     """One rule of a baseline, whatever its content's own language is."""
 
     id: str
@@ -50,8 +48,7 @@ class Rule:
     """What tells groups of one title apart, as many as `groups`; () where titles do."""
 
 
-@dataclass(frozen=True, slots=True)
-class Item:
+class Item(Struct, frozen=True):
     """One thing that was looked at: where, what it should be, what it was."""
 
     source: str
@@ -62,8 +59,7 @@ class Item:
     """None = it could not be told."""
 
 
-@dataclass(frozen=True, slots=True)
-class Waiver:
+class Waiver(Struct, frozen=True):
     """Why a finding is accepted for a time. Always shown; never hides a finding."""
 
     reason: str
@@ -82,8 +78,7 @@ class Waiver:
     """`until` as Unix time: from this second on the finding is back."""
 
 
-@dataclass(frozen=True, slots=True)
-class Finding:
+class Finding(Struct, frozen=True):
     """What one rule came to on one host at one time."""
 
     host: str
@@ -102,8 +97,7 @@ class Finding:
     waiver: Waiver | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Score:
+class Score(Struct, frozen=True):
     """Counts and a score of 0 to 100 for one host, group or fleet and one baseline; None = nothing applied."""
 
     host: str

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 MANAGED, UNMANAGED, STALE, CONFLICTING, RETIRED = "managed", "unmanaged", "stale", "conflicting", "retired"
 
 
-@dataclass(frozen=True, slots=True)
-class Service:
+class Service(Struct, frozen=True):
     """One service that answered with a banner of its own. kind: ssh | winrm."""
 
     port: int
@@ -19,8 +18,7 @@ class Service:
     """SHA256:... of the SSH host key: evidence of identity, never trusted for login."""
 
 
-@dataclass(frozen=True, slots=True)
-class Sighting:
+class Sighting(Struct, frozen=True):
     """One address as one source saw it once."""
 
     address: str
@@ -31,8 +29,7 @@ class Sighting:
     """A name hint (reverse DNS); never trusted."""
 
 
-@dataclass(frozen=True, slots=True)
-class Device:
+class Device(Struct, frozen=True):
     """A sighting placed beside the inventory."""
 
     address: str

@@ -21,11 +21,10 @@ A nonzero exit of a remote command is data, never an exception.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 
-@dataclass(frozen=True, slots=True)
-class Problem:
+class Problem(Struct, frozen=True):
     """One finding in a user's file: where, what, and what to do. Lines and columns start at 1; 0 = unknown."""
 
     file: str
@@ -38,8 +37,7 @@ class Problem:
     """The source line itself, for the excerpt with the caret."""
 
 
-@dataclass(frozen=True, slots=True)
-class HostFailure:
+class HostFailure(Struct, frozen=True):
     """Why one host gave no answer: the `error` object of the machine-readable output."""
 
     code: str

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 from patchctl.model.errors import HostFailure
 
@@ -12,8 +13,7 @@ UNKNOWN = "unknown"
 NOT_APPLICABLE = "not-applicable"
 
 
-@dataclass(frozen=True, slots=True)
-class Probe:
+class Probe(Struct, frozen=True):
     """One question to a host: POSIX shell text whose standard output is the evidence."""
 
     id: str
@@ -34,8 +34,7 @@ class Probe:
     """Known to leave no process behind, so that nobody need look for one (which costs a host with many processes)."""
 
 
-@dataclass(frozen=True, slots=True)
-class Evidence:
+class Evidence(Struct, frozen=True):
     """What one probe gave. status: ok | unknown | not-applicable; `reason` says why it is not ok."""
 
     probe: str
@@ -48,8 +47,7 @@ class Evidence:
     """Copied from its probe: the store keeps volatile evidence apart."""
 
 
-@dataclass(frozen=True, slots=True)
-class Snapshot:
+class Snapshot(Struct, frozen=True):
     """All evidence of one host from one visit. A host that was not reached has `failure` and no evidence."""
 
     host: str

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 
-@dataclass(frozen=True, slots=True)
-class OsRelease:
+class OsRelease(Struct, frozen=True):
     id: str = ""
     version: str = ""
     family: str = ""
@@ -15,8 +14,7 @@ class OsRelease:
     name: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Package:
+class Package(Struct, frozen=True):
     name: str
     version: str
     arch: str
@@ -26,8 +24,7 @@ class Package:
     """installed, or the package manager's own word for a broken state (half-configured, ...)"""
 
 
-@dataclass(frozen=True, slots=True)
-class Update:
+class Update(Struct, frozen=True):
     """One pending change of a package as the package manager itself would make it."""
 
     package: str
@@ -49,8 +46,7 @@ class Update:
     """Whether a feed says that it is exploited in the wild; None = no feed was asked."""
 
 
-@dataclass(frozen=True, slots=True)
-class Artefact:
+class Artefact(Struct, frozen=True):
     """A file that carries one package version. sha256 is the promise; the rest is where to find it."""
 
     package: str
@@ -70,22 +66,19 @@ class Artefact:
     """How it is taken off again, where its kind does not tell: as PackageOffer.uninstall."""
 
 
-@dataclass(frozen=True, slots=True)
-class FileSystem:
+class FileSystem(Struct, frozen=True):
     mount: str
     total: int
     available: int
     """Bytes free for a non-root user, as df reports them."""
 
 
-@dataclass(frozen=True, slots=True)
-class RebootNeed:
+class RebootNeed(Struct, frozen=True):
     required: bool | None
     reasons: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class HostFacts:
+class HostFacts(Struct, frozen=True):
     """A host as one Snapshot shows it. `unknown` maps a field's name to the reason why it is None."""
 
     os: OsRelease = OsRelease()

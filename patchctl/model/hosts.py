@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 WINRM_SCHEMES = ("http", "https")
 WINRM_CLIENTS = ("winrs", "psrp")
 WINRM_AUTHS = ("ntlm", "basic", "credssp", "kerberos", "certificate")
 
 
-@dataclass(frozen=True, slots=True)
-class SecretRef:
+class SecretRef(Struct, frozen=True):
     """Where a secret can be had; never the secret itself.
 
     Schemes: env:NAME, file:PATH, cmd:COMMAND LINE, prompt:LABEL, vault:INLINE ($ANSIBLE_VAULT text),
@@ -28,8 +28,7 @@ class SecretRef:
         return f"SecretRef({self.scheme}:{shown})"
 
 
-@dataclass(frozen=True, slots=True)
-class Become:
+class Become(Struct, frozen=True):
     """How to become root. method: none | sudo | su | doas."""
 
     method: str = "sudo"
@@ -38,8 +37,7 @@ class Become:
     flags: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Timeouts:
+class Timeouts(Struct, frozen=True):
     """Deadlines in seconds: to a logged-in session, without a byte from the host, and for all of one exchange."""
 
     connect: float = 15.0
@@ -49,8 +47,7 @@ class Timeouts:
     """The site's timeout_factor, which the three have in them already: other deadlines are multiplied by it."""
 
 
-@dataclass(frozen=True, slots=True)
-class Connection:
+class Connection(Struct, frozen=True):
     """How to reach a host. Empty or None means: take it from ssh_config, else the default."""
 
     transport: str = "ssh"
@@ -71,8 +68,7 @@ class Connection:
     """For transport winrm: scheme, auth, client, ca, certificate, key, kerberos_host, delegation, if set."""
 
 
-@dataclass(frozen=True, slots=True)
-class HealthCheck:
+class HealthCheck(Struct, frozen=True):
     """One health check. kind: unit | no_new_failed_units | tcp | http | command; target in that kind's form."""
 
     kind: str
@@ -81,16 +77,14 @@ class HealthCheck:
     timeout: float = 10.0
 
 
-@dataclass(frozen=True, slots=True)
-class Freeze:
+class Freeze(Struct, frozen=True):
     """A host that must not be touched: reason and expiry (RFC 3339, or "" = until lifted) are always shown."""
 
     reason: str
     until: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Site:
+class Site(Struct, frozen=True):
     name: str
     jump: tuple[str, ...] = ()
     forks: int | None = None
@@ -99,8 +93,7 @@ class Site:
     bandwidth: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Group:
+class Group(Struct, frozen=True):
     """A group with all its hosts, those of nested groups included."""
 
     name: str
@@ -109,8 +102,7 @@ class Group:
     max_down: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Host:
+class Host(Struct, frozen=True):
     name: str
     connection: Connection = Connection()
     groups: tuple[str, ...] = ()
@@ -140,8 +132,7 @@ def place_of_host(host: Host) -> tuple[object, ...] | None:
     return (link.address or host.name).casefold().rstrip("."), link.port, link.transport, host.site, link.jump
 
 
-@dataclass(frozen=True, slots=True)
-class Inventory:
+class Inventory(Struct, frozen=True):
     hosts: Mapping[str, Host]
     groups: Mapping[str, Group]
     sites: Mapping[str, Site]

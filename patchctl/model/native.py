@@ -7,8 +7,9 @@ trees of mappings, lists and scalars: the check types give them meaning.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Any
+
+from msgspec import Struct, field
 
 from patchctl.model.codec import to_json
 
@@ -16,8 +17,7 @@ SCHEMA = "patchctl/native-baseline/1"
 HEAD = b'{"schema":"patchctl/native-baseline/1"'
 
 
-@dataclass(frozen=True, slots=True)
-class Parameter:
+class Parameter(Struct, frozen=True):
     """A value that rules use as ${name}."""
 
     name: str
@@ -25,8 +25,7 @@ class Parameter:
     description: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Repairing:
+class Repairing(Struct, frozen=True):
     """What a rule says about its remediation: by its check types, or by a script of its own."""
 
     declarative: bool = False
@@ -36,8 +35,7 @@ class Repairing:
     reboot: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class RuleTest:
+class RuleTest(Struct, frozen=True):
     """Evidence and the verdict it must lead to. `host`: batch -> question -> text (None = it is not there)."""
 
     expect: str
@@ -46,8 +44,7 @@ class RuleTest:
     parameters: Mapping[str, str] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
-class NativeRule:
+class NativeRule(Struct, frozen=True):
     id: str
     title: str
     severity: str = "medium"
@@ -61,8 +58,7 @@ class NativeRule:
     tests: tuple[RuleTest, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class NativeBaseline:
+class NativeBaseline(Struct, frozen=True):
     schema: str
     name: str
     title: str = ""

@@ -5,7 +5,8 @@ A plan changes packages (Change) or repairs findings (Fix and HostFix); its `kin
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from patchctl.model.errors import HostFailure
 from patchctl.model.facts import Artefact
@@ -16,8 +17,7 @@ PLAN_SCHEMA = "patchctl/plan-file/1"
 PATCH, REMEDIATE = "patch", "remediate"
 
 
-@dataclass(frozen=True, slots=True)
-class Change:
+class Change(Struct, frozen=True):
     """One package from one exact version to another on one host. `pulled` = not approved itself, needed by one."""
 
     package: str
@@ -36,8 +36,7 @@ class Change:
     """SHA-256 of the file of the version it starts from, where that is taken off before the other is put in place."""
 
 
-@dataclass(frozen=True, slots=True)
-class Fix:
+class Fix(Struct, frozen=True):
     """How one rule's finding is repaired: the same on every host."""
 
     name: str
@@ -58,8 +57,7 @@ class Fix:
     """It changes how people and we ourselves get in: taken back unless a new login proves that the door is open."""
 
 
-@dataclass(frozen=True, slots=True)
-class HostFix:
+class HostFix(Struct, frozen=True):
     """One fix on one host: what the finding was, and what repairing it would change."""
 
     name: str
@@ -75,8 +73,7 @@ class HostFix:
     """Why that could not be told before ("" = it could)."""
 
 
-@dataclass(frozen=True, slots=True)
-class LeftFinding:
+class LeftFinding(Struct, frozen=True):
     """A finding that the plan does not repair."""
 
     name: str
@@ -88,8 +85,7 @@ class LeftFinding:
     """Until when and why it is waived; what to do by hand; why it is not known."""
 
 
-@dataclass(frozen=True, slots=True)
-class PlannedBaseline:
+class PlannedBaseline(Struct, frozen=True):
     """What findings are judged by, again before and after the change."""
 
     name: str
@@ -104,8 +100,7 @@ class PlannedBaseline:
     tailoring: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Undo:
+class Undo(Struct, frozen=True):
     """How a host gets back to the versions that its plan starts from: known, or refused, before anything changes."""
 
     changes: tuple[Change, ...] = ()
@@ -116,8 +111,7 @@ class Undo:
     """Why the host cannot be rolled back, naming the packages; "" = it can, and all files are known by hash."""
 
 
-@dataclass(frozen=True, slots=True)
-class HostPlan:
+class HostPlan(Struct, frozen=True):
     """What happens on one host. No changes = the host is already where the policy wants it."""
 
     host: str
@@ -176,8 +170,7 @@ class HostPlan:
         return replace(self, changes=undo.changes, removals=undo.removals)
 
 
-@dataclass(frozen=True, slots=True)
-class PlannedRing:
+class PlannedRing(Struct, frozen=True):
     name: str
     waves: tuple[tuple[str, ...], ...]
     windows: str = ""
@@ -186,8 +179,7 @@ class PlannedRing:
     approval: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Plan:
+class Plan(Struct, frozen=True):
     rollout: str
     """The rollout's id, e.g. 2026-11-monthly, unique in the store."""
     policy: str

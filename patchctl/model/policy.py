@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from msgspec import Struct, field
 
 from patchctl.model.hosts import HealthCheck
 
 
-@dataclass(frozen=True, slots=True)
-class ApprovalRule:
+class ApprovalRule(Struct, frozen=True):
     """Conditions of one approve or reject entry; all that are set must hold. The first match wins."""
 
     package: str = ""
@@ -26,8 +25,7 @@ class ApprovalRule:
     """Date (YYYY-MM-DD) after which the entry no longer holds; "" = no end."""
 
 
-@dataclass(frozen=True, slots=True)
-class Approval:
+class Approval(Struct, frozen=True):
     """What a policy says about one update on one host, and why."""
 
     status: str
@@ -40,15 +38,13 @@ class Approval:
     """approve[2] or reject[1], counted from 1; "" = no rule decided."""
 
 
-@dataclass(frozen=True, slots=True)
-class WindowSpec:
+class WindowSpec(Struct, frozen=True):
     """When a ring may start hosts. Text as written, e.g. "2nd tue +1d 20:00 4h"; parsed by rollout/windows.py."""
 
     text: str
 
 
-@dataclass(frozen=True, slots=True)
-class RingSpec:
+class RingSpec(Struct, frozen=True):
     """One ring: `hosts` (limit pattern) or `size` ("5", "10%", "rest"); both = that many of those hosts."""
 
     name: str
@@ -61,8 +57,7 @@ class RingSpec:
     """"" | operator | second-person: a recorded approval is needed before the ring starts."""
 
 
-@dataclass(frozen=True, slots=True)
-class Limits:
+class Limits(Struct, frozen=True):
     """Budgets as N or "N%". Crossing one halts the rollout; reaching it does not ("3/40, limit 4")."""
 
     concurrency: str = "10%"
@@ -75,16 +70,14 @@ class Limits:
     """Retries of a transient failure per host."""
 
 
-@dataclass(frozen=True, slots=True)
-class Notify:
+class Notify(Struct, frozen=True):
     """Where news of the rollout goes: a command (argv words) or mailto:ADDRESS."""
 
     halted: tuple[str, ...] = ()
     finished: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class PackageOffer:
+class PackageOffer(Struct, frozen=True):
     """A file that a policy offers to hosts whose package manager has no repository: Windows programs and updates."""
 
     package: str
@@ -101,8 +94,7 @@ class PackageOffer:
     """How it is taken off again: a program with its arguments (.exe), `dism` (an update that is known to let go)."""
 
 
-@dataclass(frozen=True, slots=True)
-class Policy:
+class Policy(Struct, frozen=True):
     name: str
     hosts: str = "all"
     """Limit pattern."""

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import Any
+
+from msgspec import Struct, field
 
 from patchctl.model.errors import HostFailure
 
@@ -17,8 +18,7 @@ IN_DOUBT, INTERRUPTED, LATE, ROLLED_BACK = "in-doubt", "interrupted", "late", "r
 SUPERSEDED, UNREACHABLE = "superseded", "unreachable"
 
 
-@dataclass(frozen=True, slots=True)
-class Event:
+class Event(Struct, frozen=True):
     """One line of the journal. (rollout, seq) is unique; the store chains them by hash."""
 
     rollout: str
@@ -35,8 +35,7 @@ class Event:
     version: int = EVENT_VERSION
 
 
-@dataclass(frozen=True, slots=True)
-class HostJob:
+class HostJob(Struct, frozen=True):
     """One visit to one host: a plain value, so that it can run in this process or in a worker elsewhere.
 
     kind      what it does                                             may be repeated blindly
@@ -70,8 +69,7 @@ class HostJob:
     """Results of earlier jobs this one needs (health before, ...). JSON values only."""
 
 
-@dataclass(frozen=True, slots=True)
-class JobOutcome:
+class JobOutcome(Struct, frozen=True):
     """What a visit gave.
 
     kind      results
@@ -95,8 +93,7 @@ class JobOutcome:
     """JSON values only; see docs/reference/journal.md for the keys of each kind."""
 
 
-@dataclass(frozen=True, slots=True)
-class Diagnosis:
+class Diagnosis(Struct, frozen=True):
     """Why a host failed.
 
     cls: access | package-manager | repository | disk | policy | patch | fix | reboot | unknown
@@ -114,8 +111,7 @@ class Diagnosis:
     """Name of the adjustment tried or proposed ("" = none known)."""
 
 
-@dataclass(frozen=True, slots=True)
-class Signature:
+class Signature(Struct, frozen=True):
     """A failure as a platform declares it: a pattern over the runner's output or an error code."""
 
     name: str

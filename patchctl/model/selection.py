@@ -13,7 +13,8 @@ import difflib
 import fnmatch
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from patchctl.model.errors import UsageError
 from patchctl.model.hosts import Inventory
@@ -23,8 +24,7 @@ _GLOB = re.compile(r"[*?\[]")
 _SYNTAX = "write a group, a host, a glob or all, joined by ':'; '&' keeps both, '!' leaves out, [0:3] counts"
 
 
-@dataclass(frozen=True, slots=True)
-class Term:
+class Term(Struct, frozen=True):
     """One term of a pattern. `sign`: "" adds, "&" intersects, "!" removes. `span`: positions, ends included."""
 
     sign: str

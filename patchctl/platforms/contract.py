@@ -7,8 +7,9 @@ tests in tests/platforms/ run over every one that is found, with its captured ca
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Protocol
+
+from msgspec import Struct
 
 from patchctl.model.evidence import Probe, Snapshot
 from patchctl.model.facts import Artefact, HostFacts, OsRelease
@@ -16,8 +17,7 @@ from patchctl.model.plan import Change
 from patchctl.model.rollout import Signature
 
 
-@dataclass(frozen=True, slots=True)
-class InstallRequest:
+class InstallRequest(Struct, frozen=True):
     """What the runner shall install, all files already verified in `directory` on the host."""
 
     changes: tuple[Change, ...]

@@ -5,9 +5,10 @@ from __future__ import annotations
 import posixpath
 import re
 from collections.abc import Iterator
-from dataclasses import replace
 from functools import lru_cache
 from typing import Any
+
+from msgspec.structs import replace
 
 from patchctl.model.evidence import NOT_APPLICABLE, OK, UNKNOWN, Probe, Snapshot
 from patchctl.model.facts import FileSystem, HostFacts, OsRelease

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from patchctl.model.text import one_line, strip_control
 
 _ERROR = re.compile(r"(?:error|ERROR|E): ?(\S.*)")
 
 
-@dataclass(frozen=True, slots=True)
-class Sections:
+class Sections(Struct, frozen=True):
     """The output of one probe by section."""
 
     by_name: Mapping[str, tuple[str, ...]]

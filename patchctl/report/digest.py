@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any
+
+from msgspec import Struct, field
 
 from patchctl.model.plan import Plan
 from patchctl.model.rollout import Event
@@ -30,8 +31,7 @@ _CODE_OF_STATE = {
 _PRECEDENCE = (130, 143, 1, 13, 11, 2, 10, 7, 6, 12, 5, 4, 3, 0)
 
 
-@dataclass(frozen=True, slots=True)
-class Sealed:
+class Sealed(Struct, frozen=True):
     """An event with its place in the audit chain."""
 
     number: int
@@ -39,8 +39,7 @@ class Sealed:
     event: Event
 
 
-@dataclass(frozen=True, slots=True)
-class LimitLine:
+class LimitLine(Struct, frozen=True):
     """One limit: how many hosts count against it, of how many, and how many may."""
 
     name: str
@@ -52,8 +51,7 @@ class LimitLine:
         return f"{self.name} {self.count:,}/{self.total:,}, limit {self.limit:,}"
 
 
-@dataclass(frozen=True, slots=True)
-class RingDigest:
+class RingDigest(Struct, frozen=True):
     name: str
     window: str
     soak: float
@@ -72,8 +70,7 @@ class RingDigest:
         return count_verified(self.counts) + self.rolled_back
 
 
-@dataclass(frozen=True, slots=True)
-class NotApproved:
+class NotApproved(Struct, frozen=True):
     """Pending updates that the plan leaves alone."""
 
     updates: int
@@ -84,8 +81,7 @@ class NotApproved:
     """(package, candidate, reason, hosts), most hosts first"""
 
 
-@dataclass(frozen=True, slots=True)
-class RolloutDigest:
+class RolloutDigest(Struct, frozen=True):
     plan: Plan
     state: str
     title: str

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any
+
+from msgspec import Struct, field
 
 from patchctl.model.plan import Change, HostPlan
 from patchctl.model.rollout import Event
@@ -13,8 +14,7 @@ PROVEN = frozenset({"succeeded", "reboot-pending"})
 """States in which a new snapshot has shown every planned version in place."""
 
 
-@dataclass(frozen=True, slots=True)
-class ChangeLine:
+class ChangeLine(Struct, frozen=True):
     """One package on one host. `result`: verified | installed (reported, not verified) | not-installed | not-planned"""
 
     package: str
@@ -30,8 +30,7 @@ class ChangeLine:
     reason: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class FixLine:
+class FixLine(Struct, frozen=True):
     """One finding that was to be repaired on one host: intended against actual."""
 
     fix: str
@@ -46,8 +45,7 @@ class FixLine:
     """applied | failed | taken-back | "" (not carried out)"""
 
 
-@dataclass(frozen=True, slots=True)
-class FailureLine:
+class FailureLine(Struct, frozen=True):
     """One failed attempt: its class and evidence, and what the next attempt did differently."""
 
     at: float
@@ -60,8 +58,7 @@ class FailureLine:
     adjustments: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class HostDigest:
+class HostDigest(Struct, frozen=True):
     plan: HostPlan
     state: str
     message: str

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
+from msgspec import Struct
 
 from patchctl import __version__
 from patchctl.model.localtime import parse_zone
@@ -26,8 +26,7 @@ _BAR = 1000
 """Width of the drawn bar in SVG units."""
 
 
-@dataclass(frozen=True, slots=True)
-class Seal:
+class Seal(Struct, frozen=True):
     """What ties the report to the audit chain at the moment it was written."""
 
     store_id: str

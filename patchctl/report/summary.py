@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime, tzinfo
+
+from msgspec import Struct
 
 from patchctl.model.localtime import parse_zone
 from patchctl.model.text import one_line
@@ -21,8 +22,7 @@ _SHOWN_FIXES = 60
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 
 
-@dataclass(frozen=True, slots=True)
-class ReportLine:
+class ReportLine(Struct, frozen=True):
     """Where the report is, so that the summary can end with it."""
 
     path: str
@@ -30,8 +30,7 @@ class ReportLine:
     audit: int
 
 
-@dataclass(frozen=True, slots=True)
-class Trouble:
+class Trouble(Struct, frozen=True):
     """Hosts that ended in one state for one cause."""
 
     state: str

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
 from typing import Any
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from patchctl.model.text import one_line
 from patchctl.report.digest import RolloutDigest, Sealed
@@ -23,8 +25,7 @@ STATE_TONE = {
 }  # fmt: skip
 
 
-@dataclass(frozen=True, slots=True)
-class ChangeSet:
+class ChangeSet(Struct, frozen=True):
     """Hosts on which exactly the same versions were changed with the same result: told once."""
 
     number: int
@@ -32,8 +33,7 @@ class ChangeSet:
     changes: tuple[ChangeLine, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class PackageLine:
+class PackageLine(Struct, frozen=True):
     """One version step over the whole fleet."""
 
     package: str
@@ -45,8 +45,7 @@ class PackageLine:
     origin: str
 
 
-@dataclass(frozen=True, slots=True)
-class TimelineLine:
+class TimelineLine(Struct, frozen=True):
     number: int
     at: float
     actor: str

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence, Set
-from dataclasses import dataclass, field
 from typing import Any
+
+from msgspec import Struct, field
 
 from patchctl.model.rollout import HostJob, Signature
 from patchctl.rollout.state import HostProgress
 
 
-@dataclass(frozen=True, slots=True)
-class Draft:
+class Draft(Struct, frozen=True):
     """An event before the loop stamps it with its number, time and actor."""
 
     kind: str
@@ -22,38 +22,33 @@ class Draft:
     """False: it changes nothing that must survive this process (a look at a host); folded, never written."""
 
 
-@dataclass(frozen=True, slots=True)
-class Record:
+class Record(Struct, frozen=True):
     """Make these events durable, then decide again."""
 
     events: tuple[Draft, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class RunJob:
+class RunJob(Struct, frozen=True):
     """Make `intent` durable, then hand the job to the executor."""
 
     job: HostJob
     intent: Draft
 
 
-@dataclass(frozen=True, slots=True)
-class WakeAt:
+class WakeAt(Struct, frozen=True):
     """Nothing is due before this Unix time, unless an outcome or a foreign event comes in."""
 
     time: float
 
 
-@dataclass(frozen=True, slots=True)
-class Finish:
+class Finish(Struct, frozen=True):
     """Nothing is at work and nothing may be begun: the run is over (completed, halted, paused, aborted)."""
 
 
 Action = Record | RunJob | WakeAt | Finish
 
 
-@dataclass(slots=True)
-class Waits:
+class Waits(Struct):
     """Until when hosts only wait, remembered from one decision to the next: it saves work, it decides nothing.
 
     A host that is the same value as before, under the same gate, does the same until then.
@@ -70,8 +65,7 @@ class Waits:
             self.until.clear()
 
 
-@dataclass(frozen=True, slots=True)
-class Surroundings:
+class Surroundings(Struct, frozen=True):
     """What deciding needs beside the journal: the platforms' failure signatures, and other rollouts."""
 
     signatures: Mapping[str, Sequence[Signature]] = field(default_factory=dict)

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
 from typing import cast
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from patchctl.model.errors import HostFailure
 from patchctl.model.facts import Artefact
@@ -24,8 +26,7 @@ ANY_ARCH = ("all", "noarch", "any", "")
 """Architectures of files that fit every host; a package may change from or to one of these between versions."""
 
 
-@dataclass(frozen=True, slots=True)
-class Offered:
+class Offered(Struct, frozen=True):
     """What a host of a platform answered that takes off what is there first (platforms/contract.py, TakesOff)."""
 
     files: tuple[Artefact, ...] = ()

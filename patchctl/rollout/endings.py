@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
 from typing import Any
+
+from msgspec import Struct
+from msgspec.structs import asdict
 
 from patchctl.model.plan import HostPlan
 from patchctl.model.rollout import (
@@ -26,8 +28,7 @@ from patchctl.rollout.state import ABORTED, HostProgress, LastJob, RolloutState
 from patchctl.rollout.undo import end_undo, why_no_undo
 
 
-@dataclass(frozen=True, slots=True)
-class Case:
+class Case(Struct, frozen=True):
     """One host at one moment, with all that its next step depends on."""
 
     state: RolloutState

@@ -5,8 +5,10 @@ Where the fixes come from is not known here: whoever assessed the host gives the
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
 from datetime import tzinfo
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from patchctl.model.errors import HostFailure
 from patchctl.model.hosts import Host
@@ -16,8 +18,7 @@ from patchctl.model.rollout import BLOCKED, FROZEN, SKIPPED, UNREACHABLE
 from patchctl.rollout.hostplan import AWAY, HostOutline, describe_freeze, is_frozen
 
 
-@dataclass(frozen=True, slots=True)
-class FixSurvey:
+class FixSurvey(Struct, frozen=True):
     """What an assessment came to on one host, as far as repairing it goes."""
 
     failure: HostFailure | None = None

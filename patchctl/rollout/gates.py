@@ -11,7 +11,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Set
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from patchctl.model.plan import HostPlan
 from patchctl.model.rollout import (
@@ -35,8 +36,7 @@ DOWN_STATES = frozenset({FAILED, IN_DOUBT, INTERRUPTED, UNREACHABLE})
 PROVEN_STATES = frozenset({SUCCEEDED, LATE, REBOOT_PENDING})
 
 
-@dataclass(frozen=True, slots=True)
-class LimitUse:
+class LimitUse(Struct, frozen=True):
     """How much of one limit is used up."""
 
     name: str
@@ -52,8 +52,7 @@ class LimitUse:
         return f"{self.name} {self.count}/{self.total}, limit {self.budget}"
 
 
-@dataclass(frozen=True, slots=True)
-class Gate:
+class Gate(Struct, frozen=True):
     """Whether something may go on; if not, why, and the Unix time to look again (inf = only a person can tell)."""
 
     open: bool
@@ -73,8 +72,7 @@ def measure_limits(state: RolloutState) -> tuple[LimitUse, ...]:
     return tuple(LimitUse(name, counts.get(name, 0), total, resolve_budget(budgets[name], total)) for name in LIMITS)
 
 
-@dataclass(frozen=True, slots=True)
-class Halt:
+class Halt(Struct, frozen=True):
     """Why nothing new may start until a person says so. `name` and `count` are what a resume acknowledges."""
 
     name: str

@@ -9,8 +9,10 @@ from __future__ import annotations
 import fnmatch
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
 from datetime import datetime, time, timedelta, tzinfo
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from patchctl.model.errors import HostFailure
 from patchctl.model.facts import Artefact, HostFacts, Update
@@ -45,8 +47,7 @@ Removable = tuple[str, ...]
 """Patterns of the packages that approved updates may replace or remove."""
 
 
-@dataclass(frozen=True, slots=True)
-class Survey:
+class Survey(Struct, frozen=True):
     """What is known about one host when planning."""
 
     facts: HostFacts | HostFailure | None = None
@@ -59,8 +60,7 @@ class Survey:
     """Unix time at which the host was last reached; None = never, or nobody looked it up."""
 
 
-@dataclass(frozen=True, slots=True)
-class Choice:
+class Choice(Struct, frozen=True):
     """A host's updates, split by what the policy says."""
 
     approved: tuple[tuple[Update, Approval], ...]
@@ -72,8 +72,7 @@ class Choice:
     """The approved updates are not all of the full upgrade: what they pull in must be asked of the host."""
 
 
-@dataclass(frozen=True, slots=True)
-class HostOutline:
+class HostOutline(Struct, frozen=True):
     """A host's plan before ring and wave, with the files it needs and when its next update becomes due."""
 
     plan: HostPlan
@@ -169,8 +168,7 @@ def outline_host(
     return HostOutline(plan, work.artefacts, work.next_due, acts)
 
 
-@dataclass(frozen=True, slots=True)
-class _Work:
+class _Work(Struct, frozen=True):
     """What is to be done on a host: the part of its plan that hosts in the same state have in common."""
 
     not_approved: tuple[tuple[str, str, str], ...]

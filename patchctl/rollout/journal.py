@@ -7,8 +7,9 @@ itself an event, so a journal read years later tells the same story. docs/refere
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from typing import Any
+
+from msgspec.structs import replace
 
 from patchctl.model.errors import UsageError
 from patchctl.model.plan import Plan

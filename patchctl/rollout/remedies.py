@@ -7,13 +7,13 @@ evidence shows that something did change meanwhile (another process holds the lo
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from patchctl.model.rollout import Diagnosis
 
 
-@dataclass(frozen=True, slots=True)
-class Step:
+class Step(Struct, frozen=True):
     """One escalation of a remedy."""
 
     adjustment: str
@@ -25,8 +25,7 @@ class Step:
     """Seconds to wait before the next attempt."""
 
 
-@dataclass(frozen=True, slots=True)
-class Remedy:
+class Remedy(Struct, frozen=True):
     name: str
     steps: tuple[Step, ...]
     """Tried in this order, one a retry."""
@@ -36,8 +35,7 @@ class Remedy:
     """How one can tell that it changed something."""
 
 
-@dataclass(frozen=True, slots=True)
-class Retry:
+class Retry(Struct, frozen=True):
     adjustments: tuple[str, ...]
     """All adjustments of the next attempt."""
     added: str

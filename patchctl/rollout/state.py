@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
 from typing import Any
+
+from msgspec import Struct, field
 
 from patchctl.model.errors import HostFailure
 from patchctl.model.plan import HostPlan, Plan
@@ -18,8 +19,7 @@ GOOD_ENDS = frozenset({"succeeded", "reboot-pending", "late", "skipped", "frozen
 """End states that `retry --failed` leaves alone."""
 
 
-@dataclass(frozen=True, slots=True)
-class LastJob:
+class LastJob(Struct, frozen=True):
     """The newest outcome of a host: what the next step is derived from."""
 
     id: str
@@ -31,8 +31,7 @@ class LastJob:
     data: Mapping[str, Any] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
-class Conclusion:
+class Conclusion(Struct, frozen=True):
     """What was decided about an attempt. It takes effect when the clean-up on the host is done."""
 
     state: str
@@ -50,8 +49,7 @@ class Conclusion:
     """The host is to be rolled back next."""
 
 
-@dataclass(frozen=True, slots=True)
-class HostProgress:
+class HostProgress(Struct, frozen=True):
     """One host in the rollout. Times are Unix seconds."""
 
     host: str
@@ -127,8 +125,7 @@ class HostProgress:
         return not self.settled and (bool(self.job) or self.last is not None)
 
 
-@dataclass(frozen=True, slots=True)
-class RingProgress:
+class RingProgress(Struct, frozen=True):
     name: str
     opened_at: float | None = None
     finished_at: float | None = None
@@ -141,8 +138,7 @@ class RingProgress:
     """When its approval was asked for."""
 
 
-@dataclass(frozen=True, slots=True)
-class Tally:
+class Tally(Struct, frozen=True):
     """What a look at all hosts would give, kept up to date by rollout/tally.py. Names are keys, in no special order."""
 
     active: Mapping[str, None] = field(default_factory=dict)
@@ -157,8 +153,7 @@ class Tally:
     """Hosts that the plan touches: what limits are measured by."""
 
 
-@dataclass(frozen=True, slots=True)
-class RolloutState:
+class RolloutState(Struct, frozen=True):
     """A rollout as its journal shows it. `decide` needs nothing else but the time."""
 
     plan: Plan

@@ -7,7 +7,8 @@ host with another version than either is left alone and counted: somebody has be
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from patchctl.model.errors import HostFailure
 from patchctl.model.facts import Artefact, HostFacts

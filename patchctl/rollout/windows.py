@@ -15,8 +15,9 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from datetime import MAXYEAR, UTC, date, timedelta, tzinfo
+
+from msgspec import Struct
 
 from patchctl.model.localtime import format_instant, instant, local_date, parse_date, parse_zone
 from patchctl.model.units import format_duration, parse_duration
@@ -33,8 +34,7 @@ _CYCLE = 27 * _DAY
 """A ring's next cycle starts with its first opening after this time: monthly windows are 28 or 35 days apart."""
 
 
-@dataclass(frozen=True, slots=True)
-class Window:
+class Window(Struct, frozen=True):
     """A parsed window. kind: always | daily | weekly | monthly | date. Times in minutes after local midnight."""
 
     text: str
@@ -56,8 +56,7 @@ class Window:
 ALWAYS = Window("", "always")
 
 
-@dataclass(frozen=True, slots=True)
-class Reach:
+class Reach(Struct, frozen=True):
     """How often a second ring's window is reached in the cycle in which the first ring ran."""
 
     cycles: int

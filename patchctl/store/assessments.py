@@ -6,11 +6,12 @@ import hashlib
 import json
 import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
 from typing import Any
 
 import msgspec
 import sqlalchemy as sa
+from msgspec import Struct
+from msgspec.structs import replace
 
 from patchctl.model.assessment import Finding, Item
 from patchctl.model.errors import StoreError
@@ -25,8 +26,7 @@ _CHUNK = 400
 """Parameters in one IN (...)."""
 
 
-@dataclass(frozen=True, slots=True)
-class AssessedBaseline:
+class AssessedBaseline(Struct, frozen=True):
     """Which baseline a run used, and how to find it again."""
 
     name: str
@@ -37,8 +37,7 @@ class AssessedBaseline:
     title: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class AssessmentRun:
+class AssessmentRun(Struct, frozen=True):
     run: str
     at: float
     actor: str
@@ -47,8 +46,7 @@ class AssessmentRun:
     baselines: tuple[AssessedBaseline, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Assessment:
+class Assessment(Struct, frozen=True):
     """One host against one baseline in one run, without its findings."""
 
     run: str

@@ -8,17 +8,16 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
 import msgspec
+from msgspec import Struct, field
 
 from patchctl.model.codec import canonical_json, to_data
 from patchctl.model.rollout import Event
 
 
-@dataclass(frozen=True, slots=True)
-class Head:
+class Head(Struct, frozen=True):
     """The end of the chain at some time. Kept outside the database it shows a truncated or rewritten chain."""
 
     store_id: str
@@ -28,8 +27,7 @@ class Head:
     at: float = 0.0
 
 
-@dataclass(frozen=True, slots=True)
-class AuditRecord:
+class AuditRecord(Struct, frozen=True):
     """One link of the chain: its audit number, its hash and the event it records."""
 
     number: int
@@ -37,8 +35,7 @@ class AuditRecord:
     event: Event
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
+class Row(Struct, frozen=True):
     """A stored record as it lies in the database."""
 
     number: int
@@ -50,8 +47,7 @@ class Row:
     hash: str
 
 
-@dataclass(frozen=True, slots=True)
-class ChainProblem:
+class ChainProblem(Struct, frozen=True):
     number: int
     """Audit number of the record that is wrong; 0 = the chain as a whole."""
     code: str
@@ -60,8 +56,7 @@ class ChainProblem:
     message: str
 
 
-@dataclass(frozen=True, slots=True)
-class ChainReport:
+class ChainReport(Struct, frozen=True):
     """What verification found. `ok` only if every record was read and nothing was wrong."""
 
     records: int

@@ -8,12 +8,12 @@ import socket
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
 import msgspec
 import sqlalchemy as sa
+from msgspec import Struct
 
 from patchctl.model.codec import canonical_json
 from patchctl.model.errors import LockedError
@@ -23,8 +23,7 @@ from patchctl.store.engine import Database
 _POLL_SECONDS = 0.5
 
 
-@dataclass(frozen=True, slots=True)
-class Holder:
+class Holder(Struct, frozen=True):
     """The process that holds a lock."""
 
     name: str

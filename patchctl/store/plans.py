@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import sqlalchemy as sa
+from msgspec import Struct
 
 from patchctl.store import schema
 from patchctl.store.chain import decode_event
 from patchctl.store.engine import Database
 
 
-@dataclass(frozen=True, slots=True)
-class RolloutRow:
+class RolloutRow(Struct, frozen=True):
     """A rollout as the store lists it; its state comes from folding its events."""
 
     rollout: str

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
+from msgspec import Struct
 
 from patchctl.model.errors import StoreError
 from patchctl.store import schema
@@ -18,8 +18,7 @@ from patchctl.store.engine import Database
 _CHUNK = 400
 
 
-@dataclass(frozen=True, slots=True)
-class Pruned:
+class Pruned(Struct, frozen=True):
     snapshots: int
     evidence: int
     freed: int

@@ -5,11 +5,12 @@ from __future__ import annotations
 import hashlib
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
 from typing import Any
 
 import msgspec
 import sqlalchemy as sa
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from patchctl.model.codec import canonical_json
 from patchctl.model.errors import HostFailure, StoreError
@@ -22,8 +23,7 @@ _CHUNK = 400
 """Parameters in one IN (...): SQLite's oldest limit is 999."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Part:
+class _Part(Struct, frozen=True):
     """One probe in a manifest: its evidence without the output, which lies under its hash."""
 
     status: str
@@ -33,22 +33,19 @@ class _Part:
     truncated: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class _Manifest:
+class _Manifest(Struct, frozen=True):
     evidence: dict[str, _Part]
     complete: bool = True
     failure: HostFailure | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class _Volatile:
+class _Volatile(Struct, frozen=True):
     evidence: dict[str, Evidence] = field(default_factory=dict)
     seconds: float = 0.0
     round_trips: int = 1
 
 
-@dataclass(frozen=True, slots=True)
-class PackedSnapshot:
+class PackedSnapshot(Struct, frozen=True):
     """A snapshot ready to be written: hashing and compressing are done outside the writer's transaction."""
 
     host: str

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
 from pathlib import Path
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from patchctl.connect.connections import Connections
 from patchctl.connect.contract import Transport
@@ -20,8 +22,7 @@ from patchctl.model.selection import select_hosts
 SYSTEM_KNOWN_HOSTS = Path("/etc/ssh/ssh_known_hosts")
 
 
-@dataclass(frozen=True, slots=True)
-class Fleet:
+class Fleet(Struct, frozen=True):
     """An inventory and those of its hosts that a command is about, in the inventory's order."""
 
     inventory: Inventory

@@ -7,8 +7,9 @@ import subprocess
 import sys
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from pathlib import Path
+
+from msgspec import Struct
 
 from patchctl.deliver.cache import ArtefactCache, ArtefactError
 from patchctl.deliver.fetch import Fetcher
@@ -30,8 +31,7 @@ DOWNLOADS = 4
 """Artefacts fetched at once: a mirror is a shared thing."""
 
 
-@dataclass(frozen=True, slots=True)
-class PlanOutline:
+class PlanOutline(Struct, frozen=True):
     """What a confirmation has to say about a plan."""
 
     hosts: int

@@ -5,9 +5,11 @@ from __future__ import annotations
 import secrets
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from patchctl.assess.contract import MAX_TRIPS, Baseline
 from patchctl.assess.score import BAD, count_verdicts, score_host
@@ -34,8 +36,7 @@ REACHED = ("ok", "partial")
 """Statuses of hosts that could be looked at as they should be."""
 
 
-@dataclass(frozen=True, slots=True)
-class HostAssessment:
+class HostAssessment(Struct, frozen=True):
     """What one host came to by all baselines."""
 
     snapshot: Snapshot
@@ -168,8 +169,7 @@ def judge_visit(snapshot: Snapshot) -> tuple[str, dict[str, Any] | None]:
 # --- a run
 
 
-@dataclass(slots=True)
-class AssessmentResult:
+class AssessmentResult(Struct):
     """Everything one run came to."""
 
     run: AssessmentRun
@@ -179,8 +179,7 @@ class AssessmentResult:
     waivers: list[WaiverUse] = field(default_factory=list)
 
 
-@dataclass(frozen=True, slots=True)
-class AssessmentOrder:
+class AssessmentOrder(Struct, frozen=True):
     """What to assess by what."""
 
     fleet: Fleet

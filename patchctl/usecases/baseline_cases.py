@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
+
+from msgspec import Struct
 
 from patchctl.assess.native.compiled import bind, run_test
 from patchctl.documents.baselines import read_baseline
@@ -12,8 +13,7 @@ from patchctl.model.assessment import ERROR
 from patchctl.model.errors import DocumentsError
 
 
-@dataclass(frozen=True, slots=True)
-class CaseResult:
+class CaseResult(Struct, frozen=True):
     rule: str
     case: str
     expected: str

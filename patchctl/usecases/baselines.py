@@ -10,8 +10,9 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
+
+from msgspec import Struct
 
 import patchctl
 from patchctl.assess.content.registry import kind_of
@@ -24,13 +25,12 @@ MAX_CACHED = 256 * 1024 * 1024
 """Bytes of a file that are looked at for the cache; usecases/content.py refuses what is larger."""
 
 
-@dataclass(frozen=True, slots=True)
-class Content:
+class Content(Struct, frozen=True):
     """A content file that was found: where it is, what is in it, and the profile that was asked for."""
 
     reference: str
     path: Path
-    data: bytes = field(repr=False)
+    data: bytes
     kind: Kind
     profile: str = ""
 

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence, Set
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 from patchctl.model.errors import LockedError, StoreError
 from patchctl.model.failpoints import hit
@@ -34,8 +35,7 @@ _STAYS_TRUE = frozenset({"job-ended", "controller-took-over", "controller-releas
 Decide = Callable[[RolloutState, float, Surroundings], Sequence[Action]]
 
 
-@dataclass(frozen=True, slots=True)
-class Options:
+class Options(Struct, frozen=True):
     """How the loop runs.
 
     `nap`: at most this many seconds pass between looks at the journal (a pause or approval from elsewhere) and at the

@@ -5,8 +5,9 @@ from __future__ import annotations
 import hashlib
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
+
+from msgspec import Struct
 
 from patchctl import __version__
 from patchctl.assess.contract import Baseline
@@ -25,8 +26,7 @@ TRENDS = 60
 """Runs that the trend goes back."""
 
 
-@dataclass(frozen=True, slots=True)
-class WrittenFile:
+class WrittenFile(Struct, frozen=True):
     format: str
     path: Path
     sha256: str

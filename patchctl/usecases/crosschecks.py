@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterable, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
+
+from msgspec import Struct
 
 from patchctl.connect.winrm_settings import place_of
 from patchctl.documents.inventory_schema import TRANSPORTS
@@ -24,8 +25,7 @@ from patchctl.rollout.windows import Window, parse_window, reach
 Path = tuple[Hashable, ...]
 
 
-@dataclass(frozen=True)
-class _Check:
+class _Check(Struct, frozen=True):
     """One policy and what it is checked against."""
 
     policy: Policy

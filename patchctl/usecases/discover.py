@@ -6,9 +6,11 @@ import socket
 import time
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
 from ipaddress import ip_address
 from pathlib import Path
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from patchctl.connect.known_hosts import KnownHosts, fingerprint, load_known_hosts
 from patchctl.connect.sweep import sweep
@@ -22,8 +24,7 @@ NAME_LOOKUPS = 32
 """Name lookups at once: a resolver that does not answer must not stretch a sweep."""
 
 
-@dataclass(frozen=True, slots=True)
-class DiscoveryRequest:
+class DiscoveryRequest(Struct, frozen=True):
     """What the user asked for; lists come from flags and from `discovery:` in patchctl.yaml."""
 
     nets: Sequence[str]

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 from patchctl.assess.contract import Baseline
 from patchctl.assess.drift import CONTENT, HOST, UNCLEAR, Difference, compare, compare_peers
@@ -19,8 +20,7 @@ Loader = Callable[[str, str], Baseline | None]
 """(reference, digest) -> the baseline if it can still be compiled to that digest."""
 
 
-@dataclass(slots=True)
-class Drift:
+class Drift(Struct):
     """What differs, and which hosts could not be compared, with the reason."""
 
     differences: list[Difference] = field(default_factory=list)

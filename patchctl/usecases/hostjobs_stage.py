@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
 from types import ModuleType
+
+from msgspec import Struct, field
 
 from patchctl.deliver import send, send_windows
 from patchctl.deliver.cache import ArtefactError
@@ -20,8 +21,7 @@ STAGE_ADJUSTMENTS = frozenset({"refetch", "deliver-from-controller"})
 """What stage_artefacts can do differently in a later attempt."""
 
 
-@dataclass(frozen=True, slots=True)
-class Staged:
+class Staged(Struct, frozen=True):
     """What staging came to. `missing` maps SHA-256 to why it could not be had; empty = all is in place."""
 
     have: tuple[str, ...] = ()

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from patchctl.model.facts import HostFacts
 from patchctl.model.fingerprint import list_differences

@@ -12,11 +12,12 @@ import signal
 import smtplib
 import subprocess
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from email.message import EmailMessage
 from email.utils import formatdate, make_msgid
 from pathlib import Path
 from typing import Any
+
+from msgspec.structs import replace
 
 from patchctl.model.codec import to_data
 from patchctl.model.policy import Notify

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Protocol
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from patchctl.connect.fanout import visit
 from patchctl.documents.policies import load_policy
@@ -52,8 +54,7 @@ class PlanStore(SnapshotStore, Protocol):
     def times_seen(self) -> Mapping[str, tuple[float | None, float]]: ...
 
 
-@dataclass(frozen=True, slots=True)
-class PlanRequest:
+class PlanRequest(Struct, frozen=True):
     """What to plan."""
 
     policy: Policy

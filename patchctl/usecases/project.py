@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
+
+from msgspec import Struct
 
 from patchctl.documents.ranges import expand_range
 from patchctl.documents.schemas import write_schemas
@@ -17,8 +18,7 @@ FOLDERS = ("inventories", "policies", "baselines")
 IGNORED = "/.patchctl/\n/reports/\n"
 
 
-@dataclass(frozen=True)
-class ProjectFiles:
+class ProjectFiles(Struct, frozen=True):
     """What was made, and what was there before and is unchanged."""
 
     made: tuple[str, ...]

@@ -6,8 +6,10 @@ import difflib
 import fnmatch
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass, field, replace
 from pathlib import Path
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from patchctl.assess.contract import Baseline
 from patchctl.collect.fixing import preview_probe, read_previews
@@ -37,8 +39,7 @@ from patchctl.usecases.scan import Opener, ask, shell_of
 NO_PREVIEW_SCRIPT = "what this script changes cannot be foretold; it is shown, and only the files it names are kept"
 
 
-@dataclass(frozen=True, slots=True)
-class RemediateRequest:
+class RemediateRequest(Struct, frozen=True):
     """What to repair."""
 
     policy: Policy

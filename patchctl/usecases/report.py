@@ -5,8 +5,9 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
+
+from msgspec import Struct
 
 from patchctl.model.failpoints import hit
 from patchctl.report.digest import RolloutDigest, Sealed, digest_rollout
@@ -21,15 +22,13 @@ FORMATS = {"html": "index.html", "json": "report.json", "csv": "changes.csv"}
 _SAFE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 
 
-@dataclass(frozen=True, slots=True)
-class ReportFile:
+class ReportFile(Struct, frozen=True):
     format: str
     path: Path
     sha256: str
 
 
-@dataclass(frozen=True, slots=True)
-class ReportFiles:
+class ReportFiles(Struct, frozen=True):
     """What was written, under which audit number that was recorded, and what is wrong with the chain, if anything."""
 
     rollout: str

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from msgspec import Struct
+from msgspec.structs import replace
 
 from patchctl.model.errors import StoreError, UsageError
 from patchctl.model.facts import HostFacts
@@ -32,8 +33,7 @@ from patchctl.usecases.scan import Opener, scan_hosts
 _TRIES = 20
 
 
-@dataclass(frozen=True, slots=True)
-class RollbackRequest:
+class RollbackRequest(Struct, frozen=True):
     rollout: str
     inventory: Inventory
     actor: str

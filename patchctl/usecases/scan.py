@@ -5,8 +5,10 @@ from __future__ import annotations
 import secrets
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass, replace
 from typing import Any, Protocol
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from patchctl.collect.parse import parse_output
 from patchctl.collect.powershell import compile_powershell
@@ -46,8 +48,7 @@ class SnapshotStore(Protocol):
     def first_seen(self) -> dict[tuple[str, str], float]: ...
 
 
-@dataclass(frozen=True, slots=True)
-class ScannedHost:
+class ScannedHost(Struct, frozen=True):
     """One host's snapshot and what it shows."""
 
     snapshot: Snapshot

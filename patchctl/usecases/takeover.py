@@ -9,7 +9,8 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from contextlib import closing
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from patchctl.collect.runner import Controller, Takeover
 from patchctl.connect.fanout import visit
@@ -21,8 +22,7 @@ from patchctl.usecases.access import Fleet
 from patchctl.usecases.hostjobs_visit import Opener, Visit
 
 
-@dataclass(frozen=True, slots=True)
-class Taken:
+class Taken(Struct, frozen=True):
     """What became of one host."""
 
     host: str

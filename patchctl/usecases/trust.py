@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from msgspec import Struct
 
 from patchctl.connect.connections import Connections
 from patchctl.connect.endpoint import Endpoint
@@ -44,8 +45,7 @@ Record = Callable[[str, Mapping[str, Any], str], object]
 """record(kind, data, reason): writes the confirmation into the audit trail."""
 
 
-@dataclass(frozen=True, slots=True)
-class HostKey:
+class HostKey(Struct, frozen=True):
     """A key that a host showed or a file names for it."""
 
     host: str
@@ -63,8 +63,7 @@ class HostKey:
         return show_key(self.key)
 
 
-@dataclass(frozen=True, slots=True)
-class Survey:
+class Survey(Struct, frozen=True):
     """What was found: keys in the order of the hosts, and the hosts that gave none."""
 
     keys: tuple[HostKey, ...]

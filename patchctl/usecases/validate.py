@@ -6,8 +6,9 @@ No network, no vault, no inventory script, no secret command: what needs one of 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
+
+from msgspec import Struct, field
 
 from patchctl.documents.baselines import read_baseline
 from patchctl.documents.check import check_document
@@ -26,8 +27,7 @@ from patchctl.usecases.other_baselines import check_other
 from patchctl.usecases.waivers import check_waivers
 
 
-@dataclass(frozen=True)
-class Validation:
+class Validation(Struct, frozen=True):
     """What a run found. `notes` make nothing invalid."""
 
     problems: tuple[Problem, ...]
@@ -43,8 +43,7 @@ class Validation:
         return not self.problems
 
 
-@dataclass
-class _Plan:
+class _Plan(Struct):
     """The paths by what they hold."""
 
     inventories: list[Path] = field(default_factory=list)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from patchctl.assess.contract import Baseline
 from patchctl.assess.score import BAD, EARNED
@@ -15,8 +16,7 @@ from patchctl.usecases.assess import assess_snapshot
 from patchctl.usecases.scan import shell_of
 
 
-@dataclass(frozen=True, slots=True)
-class Outlook:
+class Outlook(Struct, frozen=True):
     """One host by the old and the new baselines. Rules by id; a rule that only one side has counts there only.
 
     A finding that a waiver would cover is among the others, with its waiver.
@@ -36,8 +36,7 @@ class Outlook:
     """Scores; None = nothing applied."""
 
 
-@dataclass(frozen=True, slots=True)
-class Accepted:
+class Accepted(Struct, frozen=True):
     """The waivers of a project, and the hosts that each one's pattern means."""
 
     waivers: Sequence[Waiver]

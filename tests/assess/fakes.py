@@ -5,8 +5,10 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
+
+from msgspec.structs import replace
 
 from patchctl.assess.contract import Profile, Request
 from patchctl.model.assessment import FAIL, NOT_APPLICABLE, PASS, UNKNOWN, Finding, Item, Remediation, Rule

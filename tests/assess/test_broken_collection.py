@@ -11,11 +11,11 @@ import re
 import subprocess
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
 from typing import Any
 
 import pytest
 import yaml
+from msgspec.structs import replace
 
 from patchctl.assess.checks.contract import CheckType
 from patchctl.assess.checks.registry import all_checks

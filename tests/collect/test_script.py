@@ -7,10 +7,10 @@ import shutil
 import signal
 import subprocess
 import time
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from patchctl.collect.script import compile_script
 from patchctl.model.evidence import NOT_APPLICABLE, OK, UNKNOWN, Probe

@@ -5,11 +5,11 @@ from __future__ import annotations
 import os
 import subprocess
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from cryptography.hazmat.primitives import serialization
+from msgspec.structs import replace
 
 from patchctl.connect.contract import Command
 from patchctl.model.errors import ConnectError, CredentialsError, HostError, HostKeyError, LoginError

@@ -6,9 +6,10 @@ import secrets
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import closing
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
+
+from msgspec.structs import replace
 
 from patchctl.connect.connections import Connections
 from patchctl.connect.credentials import Secrets

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import re
 import subprocess
-from dataclasses import replace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from patchctl.model.evidence import NOT_APPLICABLE, OK, UNKNOWN, Evidence, Snapshot
 from patchctl.model.facts import Package

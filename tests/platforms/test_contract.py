@@ -6,9 +6,10 @@ import json
 import re
 import shutil
 import subprocess
-from dataclasses import fields, replace
+from typing import get_args
 
 import pytest
+from msgspec.structs import fields, replace
 
 from patchctl.collect.powershell import compile_powershell
 from patchctl.collect.script import compile_script
@@ -25,7 +26,7 @@ from tests.platforms.cases import Case, load_cases
 PLATFORMS = [pytest.param(p, id=p.name) for p in all_platforms()]
 CASES = [pytest.param(case, id=f"{case.platform}-{case.name}") for case in load_cases()]
 NONCE = "0123456789abcdef"
-NULLABLE = [f.name for f in fields(HostFacts) if "None" in str(f.type)]
+NULLABLE = [f.name for f in fields(HostFacts) if type(None) in get_args(f.type)]
 CHANGE = Change("demo-tool", "noarch", "1.0-1", "2.0-1")
 ARTEFACT = Artefact("demo-tool", "2.0-1", "noarch", "a" * 64, 1000, "demo-tool_2.0-1_all.deb", "http://127.0.0.1/x.deb")
 REQUEST = InstallRequest((CHANGE,), (ARTEFACT,), (), "/var/lib/patchctl/runs/x")

@@ -8,10 +8,10 @@ from __future__ import annotations
 import re
 import shutil
 import subprocess
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from patchctl.model.evidence import OK, Evidence
 from patchctl.platforms.dnf.pending import read_pending

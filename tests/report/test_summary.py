@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import itertools
 import re
-from dataclasses import replace
 
 import pytest
+from msgspec.structs import replace
 
 from patchctl.report.digest import exit_code_for, worst_exit
 from patchctl.report.summary import ReportLine, format_span, render_summary

@@ -6,11 +6,11 @@ The plans here have nothing to change on any host, so that the real loop runs to
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
+from msgspec.structs import replace
 
 from patchctl.cli.main import main
 from patchctl.model.errors import ConfirmationError, LockedError, UsageError

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from msgspec.structs import replace
 
 from patchctl.model.errors import HostFailure
 from patchctl.model.facts import Artefact, HostFacts, Package

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import random
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from patchctl.model.plan import Change, HostPlan, Plan, PlannedRing, Undo
 from patchctl.model.policy import Limits

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 
 import pytest
+from msgspec.structs import replace
 
 from patchctl.rollout.actions import Action, Record, RunJob, Surroundings, Waits
 from patchctl.rollout.decide import decide

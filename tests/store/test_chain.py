@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import random
 import sqlite3
-from dataclasses import replace
 
 import pytest
+from msgspec.structs import replace
 
 from patchctl.model.rollout import Event
 from patchctl.store.chain import Head, Row, genesis, seal, verify_rows

@@ -8,9 +8,9 @@ import subprocess
 import sys
 import textwrap
 import threading
-from dataclasses import replace
 
 import pytest
+from msgspec.structs import replace
 
 from patchctl.model.errors import LockedError
 from patchctl.store.database import open_store

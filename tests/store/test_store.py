@@ -50,7 +50,7 @@ snapshots = st.builds(
 @given(snapshot=snapshots)
 @settings(max_examples=60, deadline=None)
 def test_a_snapshot_comes_back_as_it_went_in(tmp_path_factory, snapshot):
-    from dataclasses import replace
+    from msgspec.structs import replace
 
     named = {k: replace(e, probe=k) for k, e in snapshot.evidence.items()}
     snapshot = replace(snapshot, evidence=named)
@@ -95,7 +95,7 @@ def test_an_update_is_known_since_its_earliest_sighting_on_any_host(store):
 
 
 def test_a_plan_comes_back_equal_and_cannot_be_replaced(store):
-    from dataclasses import replace
+    from msgspec.structs import replace
 
     plan = make_plan()
     store.save_plan(plan)

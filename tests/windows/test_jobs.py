@@ -6,11 +6,11 @@ import hashlib
 import time
 from collections.abc import Callable
 from contextlib import closing
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from patchctl.connect.connections import Connections
 from patchctl.connect.credentials import Secrets

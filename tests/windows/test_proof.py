@@ -9,12 +9,12 @@ import json
 import re
 import zipfile
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from patchctl.cli.plan import describe_plan, never_run_note
 from patchctl.connect.winrm_script import command_line, read_bootstrap

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import replace
 
 import pytest
 import tree_sitter
 import tree_sitter_pwsh
+from msgspec.structs import replace
 
 from patchctl.collect import runner_windows
 from patchctl.collect.powershell import compile_powershell

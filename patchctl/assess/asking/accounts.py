@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from patchctl.assess.asking.frames import END, PRELUDE
 from patchctl.assess.checks.contract import Answers, Batch, Unreadable
@@ -36,8 +37,7 @@ def _script(questions: Sequence[str]) -> str:
 ACCOUNTS = Batch("accounts", _script, root=True, timeout=30)
 
 
-@dataclass(frozen=True, slots=True)
-class User:
+class User(Struct, frozen=True):
     name: str
     uid: int
     gid: int
@@ -49,8 +49,7 @@ class User:
         return not re.search(r"/(nologin|false|sync|halt|shutdown)$", self.shell)
 
 
-@dataclass(frozen=True, slots=True)
-class Shadow:
+class Shadow(Struct, frozen=True):
     """Ageing in days; None = not set. password: empty | locked | none | method."""
 
     name: str

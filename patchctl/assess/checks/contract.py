@@ -12,8 +12,9 @@ Missing or unreadable answers raise Unreadable, which makes the verdict UNKNOWN;
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, ClassVar, Protocol
+
+from msgspec import Struct
 
 from patchctl.model.assessment import Item, Remediation
 
@@ -29,8 +30,7 @@ class NotApplicable(Exception):  # noqa: N818 - not an error: the verdict is NOT
     """The question makes no sense on this host; the message says why."""
 
 
-@dataclass(frozen=True, slots=True)
-class Argument:
+class Argument(Struct, frozen=True):
     """One argument of a check type. kind: text | texts | whole | flag | mode | pattern | path | glob."""
 
     name: str
@@ -40,8 +40,7 @@ class Argument:
     choices: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Flaw:
+class Flaw(Struct, frozen=True):
     """Something wrong with the arguments of a check. `argument` "" = the check as a whole."""
 
     argument: str
@@ -50,8 +49,7 @@ class Flaw:
     code: str = "invalid-argument"
 
 
-@dataclass(frozen=True, slots=True)
-class Batch:
+class Batch(Struct, frozen=True):
     """A kind of question that one probe answers for all who ask; frames.py tells how its script answers."""
 
     name: str
@@ -69,15 +67,13 @@ class Batch:
     """Each question is a probe of its own: one that hangs must not take the answers of the others with it."""
 
 
-@dataclass(frozen=True, slots=True)
-class Question:
+class Question(Struct, frozen=True):
     batch: Batch
     text: str = "all"
     """One line without control characters; "all" where a batch answers one thing only."""
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(Struct, frozen=True):
     """What a question came to. `missing`: it is not there, `text` then says so in words of the host or ours."""
 
     text: str = ""

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from patchctl.assess.checks.contract import Answers, Question
 from patchctl.assess.native.answers import CaseAnswers, SnapshotAnswers, probes_of
@@ -41,8 +43,7 @@ SHOWN = 3
 """Items that a finding's expected and actual name; all are in its items."""
 
 
-@dataclass(frozen=True, slots=True)
-class Bound:
+class Bound(Struct, frozen=True):
     """One rule with its check and conditions, ready to ask and to judge."""
 
     rule: Rule
@@ -63,8 +64,7 @@ class Bound:
         return judge(self.check, host)
 
 
-@dataclass
-class CompiledNative:
+class CompiledNative(Struct):
     """Implements assess/contract.py Baseline."""
 
     name: str

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
+
+from msgspec import Struct
 
 from patchctl.assess.asking.files import READ
 from patchctl.assess.asking.frames import END, PRELUDE
@@ -32,8 +33,7 @@ def _virtual(questions: Sequence[str]) -> str:
 CONTAINER = Batch("container", _virtual, timeout=10)
 
 
-@dataclass(frozen=True, slots=True)
-class Conditions:
+class Conditions(Struct, frozen=True):
     """All must hold. Empty = no condition of that kind."""
 
     os: tuple[str, ...] = ()

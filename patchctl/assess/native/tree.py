@@ -8,8 +8,10 @@ not    PASS and FAIL change places, everything else stays
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
 from typing import Any
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from patchctl.assess.checks.contract import Answers, CheckType, NotApplicable, Question, Unreadable
 from patchctl.assess.checks.registry import all_checks
@@ -21,8 +23,7 @@ COMBINATIONS = ("all", "any", "not")
 Path = tuple[Hashable, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Fault:
+class Fault(Struct, frozen=True):
     """Something wrong at a place (keys and indexes) of a baseline's document; `key`: the key there, not its value."""
 
     path: Path
@@ -32,16 +33,14 @@ class Fault:
     key: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Leaf:
+class Leaf(Struct, frozen=True):
     """One check: its type's name and the arguments it was given."""
 
     type: str
     args: Mapping[str, Any] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
-class Group:
+class Group(Struct, frozen=True):
     """Checks combined by all, any or not."""
 
     how: str
@@ -51,8 +50,7 @@ class Group:
 Node = Leaf | Group
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
+class Outcome(Struct, frozen=True):
     """What a tree came to."""
 
     verdict: str

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 IPV4, IPV6 = "ip", "ip6"
 _FAMILIES = {"ip": (IPV4,), "ip6": (IPV6,), "inet": (IPV4, IPV6)}
@@ -15,8 +16,7 @@ _FAMILIES = {"ip": (IPV4,), "ip6": (IPV6,), "inet": (IPV4, IPV6)}
 _VERDICT = re.compile(r"(accept|drop|return|queue|reject|jump|goto)\b ?(\S*).*")
 
 
-@dataclass(frozen=True, slots=True)
-class Hook:
+class Hook(Struct, frozen=True):
     """A base chain of a filter."""
 
     where: str
@@ -27,8 +27,7 @@ class Hook:
     """Accept, drop, reject or queue: its policy, or what rules decide that name no packets in particular."""
 
 
-@dataclass
-class _Chain:
+class _Chain(Struct):
     hook: str = ""
     policy: str = ""
     rules: list[tuple[str, str]] = field(default_factory=list)

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 FILES = ("/etc/modprobe.d/*.conf", "/run/modprobe.d/*.conf", "/usr/local/lib/modprobe.d/*.conf",
          "/usr/lib/modprobe.d/*.conf", "/lib/modprobe.d/*.conf")
 _REFUSALS = ("/bin/false", "/usr/bin/false", "/bin/true", "/usr/bin/true")
 
 
-@dataclass(frozen=True, slots=True)
-class ModuleRules:
+class ModuleRules(Struct, frozen=True):
     refused: frozenset[str]
     """install NAME /bin/false: no module of this name is loaded by modprobe."""
     blacklisted: frozenset[str]

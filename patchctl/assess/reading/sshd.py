@@ -5,7 +5,8 @@ from __future__ import annotations
 import posixpath
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 MAX_FILES = 200
 LISTS = frozenset({"ciphers", "macs", "kexalgorithms", "hostkeyalgorithms", "pubkeyacceptedalgorithms",
@@ -14,8 +15,7 @@ MULTIPLE = frozenset({"port", "listenaddress", "hostkey", "acceptenv", "setenv",
                       "allowgroups", "denygroups"})
 
 
-@dataclass(frozen=True, slots=True)
-class Overridden:
+class Overridden(Struct, frozen=True):
     """An option set inside a Match block."""
 
     option: str

@@ -7,7 +7,8 @@ one's own has it. The host fetches each file, for only the file has a SHA-256; a
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from patchctl.model.facts import Artefact
 from patchctl.model.plan import Change

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from patchctl.model.evidence import Snapshot
 from patchctl.model.facts import Artefact, HostFacts, Package, RebootNeed, Update

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from typing import ClassVar
+
+from msgspec.structs import replace
 
 from patchctl.model.evidence import Probe, Snapshot
 from patchctl.model.facts import Artefact, HostFacts, OsRelease

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from urllib.parse import unquote
+
+from msgspec import Struct, field
 
 from patchctl.model.facts import Artefact, Package, Update
 from patchctl.model.text import one_line, strip_control
@@ -33,8 +34,7 @@ _NOT_A_PIN = (1, 100)
 """Priorities of archives that ask to be left alone (NotAutomatic: experimental, backports): no preference."""
 
 
-@dataclass(frozen=True, slots=True)
-class Sections:
+class Sections(Struct, frozen=True):
     """The output of apt.pending by section."""
 
     by_name: Mapping[str, tuple[str, ...]]
@@ -53,8 +53,7 @@ class Sections:
         return next((one_line(x) for x in self.lines(name) if x.startswith("E: ")), "")
 
 
-@dataclass(frozen=True, slots=True)
-class Resolution:
+class Resolution(Struct, frozen=True):
     """What one run of apt would change."""
 
     updates: tuple[Update, ...] = ()
@@ -62,8 +61,7 @@ class Resolution:
     removals: tuple[str, ...] = ()
 
 
-@dataclass(slots=True)
-class _Listing:
+class _Listing(Struct):
     """(name, from, to) under each heading."""
 
     entries: dict[str, list[tuple[str, str, str]]] = field(default_factory=dict)

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 _PACKAGE = re.compile(r"([a-z0-9][a-z0-9+.-]*(?::[a-z0-9-]+)?):")
 _VERSION = re.compile(r" (?:\*\*\*|   ) (\S+) (-?\d+)(?: \(phased (\d+)%\))?")
 _SOURCE = re.compile(r" {8} *(-?\d+) (\S.*)")
 
 
-@dataclass(frozen=True, slots=True)
-class Archive:
+class Archive(Struct, frozen=True):
     """One index of a source, as its Release file names it."""
 
     label: str
@@ -34,8 +34,7 @@ class Archive:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class Table:
+class Table(Struct, frozen=True):
     """What apt-cache policy says of one package: versions newest first, each with priority and sources."""
 
     name: str

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from patchctl.model.facts import Artefact, Update
 
@@ -16,8 +17,7 @@ SEVERITIES = ("critical", "important", "moderate", "low")
 VERSION = re.compile(r"(?:[0-9]+:)?[A-Za-z0-9._+~^]+-[A-Za-z0-9._+~^]+")
 
 
-@dataclass(frozen=True, slots=True)
-class Pending:
+class Pending(Struct, frozen=True):
     """What one question gave. `error` = why the updates are unknown; "" = they are known."""
 
     updates: tuple[Update, ...] = ()

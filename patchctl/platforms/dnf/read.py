@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from patchctl.model.evidence import Snapshot
 from patchctl.model.facts import HostFacts, Package, RebootNeed

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 from patchctl.model.facts import Artefact, Update
 from patchctl.model.text import one_line
@@ -17,8 +18,7 @@ _Key = tuple[str, str, str]
 """(name, arch, version without an epoch of 0)"""
 
 
-@dataclass
-class _Lines:
+class _Lines(Struct):
     """The lines by their kind, each with a well-formed package in it."""
 
     rows: list[list[str]] = field(default_factory=list)

@@ -6,7 +6,9 @@ import base64
 import binascii
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from patchctl.model.evidence import Snapshot
 from patchctl.model.facts import Artefact, HostFacts, Package, RebootNeed, Update
@@ -26,8 +28,7 @@ _CONFLICT = re.compile(r"([^<>=]+)(?:([<>]=?|=)(.+))?")
 MAX_SIGNATURE = 8192
 
 
-@dataclass(frozen=True, slots=True)
-class Listed:
+class Listed(Struct, frozen=True):
     """One line of the full upgrade that pacman would make."""
 
     repository: str

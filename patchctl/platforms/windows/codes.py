@@ -7,11 +7,10 @@ Never compared with a live Windows.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 
-@dataclass(frozen=True, slots=True)
-class Code:
+class Code(Struct, frozen=True):
     """What one exit code or HRESULT says."""
 
     number: int

@@ -6,8 +6,9 @@ import json
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
+
+from msgspec import Struct
 
 from patchctl.model.evidence import Snapshot
 from patchctl.model.facts import Artefact, FileSystem, HostFacts, OsRelease, Package, RebootNeed, Update
@@ -81,8 +82,7 @@ def read_os(snapshot: Snapshot) -> OsRelease:
     return OsRelease("windows", one_line(".".join(parts), 60), "windows", one_line(codename, 40), one_line(name, 100))
 
 
-@dataclass(frozen=True, slots=True)
-class Search:
+class Search(Struct, frozen=True):
     """What the update agent answered. `failed` says why it cannot be trusted ("" = it can)."""
 
     head: Mapping[str, Any]

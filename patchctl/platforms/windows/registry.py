@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 _VALUE = re.compile(r" {4}(?P<name>.*?) {4}(?P<type>REG_[A-Z_]+)(?: {4}(?P<data>.*))?$")
 _KEY = re.compile(r"HK(?:EY_)?[A-Z_]+(?:\\|$)")
 
 
-@dataclass(slots=True)
-class Key:
+class Key(Struct):
     """One registry key with its values, as printed."""
 
     path: str

@@ -8,7 +8,8 @@ from __future__ import annotations
 import html
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from patchctl.model.facts import Artefact, HostFacts, Update
 from patchctl.model.text import one_line
@@ -30,8 +31,7 @@ _GOOD = (0, 100, 101, 102, 103)
 """zypper's exit codes that are no failure: patches pending, a reboot or a restart of zypper suggested."""
 
 
-@dataclass(frozen=True, slots=True)
-class Patch:
+class Patch(Struct, frozen=True):
     """One patch that is needed, with the packages it is about: (NAME or NAME.ARCH, version)."""
 
     name: str
@@ -43,8 +43,7 @@ class Patch:
     members: frozenset[tuple[str, str]] = frozenset()
 
 
-@dataclass(frozen=True, slots=True)
-class Pending:
+class Pending(Struct, frozen=True):
     updates: tuple[Update, ...] = ()
     artefacts: tuple[Artefact, ...] = ()
     removals: tuple[str, ...] = ()

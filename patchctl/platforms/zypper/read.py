@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from patchctl.model.evidence import Snapshot
 from patchctl.model.facts import HostFacts, Package, RebootNeed

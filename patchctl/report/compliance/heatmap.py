@@ -8,7 +8,8 @@ here, the template does that.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from patchctl.model.assessment import ERROR, FAIL, UNKNOWN, Finding
 from patchctl.report.compliance.values import BAD, GOOD, Compliance, severity_rank
@@ -24,8 +25,7 @@ NAMED = 40
 """Hosts named in a row's tooltip."""
 
 
-@dataclass(frozen=True, slots=True)
-class Column:
+class Column(Struct, frozen=True):
     """A rule that does not hold everywhere."""
 
     number: int
@@ -44,8 +44,7 @@ class Column:
         return (self.baseline, self.rule)
 
 
-@dataclass(frozen=True, slots=True)
-class Shape:
+class Shape(Struct, frozen=True):
     """A cell or a run of equal cells: its class, its path, its tooltip ("" = none)."""
 
     kind: str
@@ -53,8 +52,7 @@ class Shape:
     title: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
+class Row(Struct, frozen=True):
     y: int
     label: str
     hosts: int
@@ -62,8 +60,7 @@ class Row:
     shapes: tuple[Shape, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class HeatMap:
+class HeatMap(Struct, frozen=True):
     columns: tuple[Column, ...]
     rows: tuple[Row, ...]
     height: int

@@ -9,10 +9,10 @@ from __future__ import annotations
 import base64
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
+from msgspec import Struct
 
 from patchctl.model.assessment import ERROR, FAIL, NOT_CHECKED, UNKNOWN, Finding, Waiver
 from patchctl.model.text import one_line, strip_control
@@ -30,8 +30,7 @@ MAX_NAMES = 12
 _SIGNS = {None: "?", True: "✓", False: "✗"}
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(Struct, frozen=True):
     """Hosts that answered a rule in the same way."""
 
     verdict: str
@@ -40,8 +39,7 @@ class Answer:
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
-class Curve:
+class Curve(Struct, frozen=True):
     """A baseline's scores over time, in units of the drawing."""
 
     baseline: str

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cached_property
+
+from msgspec import Struct, field
 
 from patchctl.model.assessment import (
     ERROR,
@@ -26,8 +27,7 @@ BAD = (FAIL, ERROR, UNKNOWN)
 GOOD = (PASS, FIXED)
 
 
-@dataclass(frozen=True, slots=True)
-class ReportBaseline:
+class ReportBaseline(Struct, frozen=True):
     """A baseline as it was used."""
 
     name: str
@@ -40,8 +40,7 @@ class ReportBaseline:
     note: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class ReportHost:
+class ReportHost(Struct, frozen=True):
     """A host of the assessment, reached or not."""
 
     name: str
@@ -51,8 +50,7 @@ class ReportHost:
     taken_at: float | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Trend:
+class Trend(Struct, frozen=True):
     """What one earlier assessment came to for the whole fleet."""
 
     run: str
@@ -63,8 +61,7 @@ class Trend:
     counts: Mapping[str, int] = field(default_factory=dict)
 
 
-@dataclass(frozen=True)
-class Compliance:
+class Compliance(Struct, frozen=True, dict=True):
     """Everything a report tells. Times are Unix seconds."""
 
     run: str
@@ -112,8 +109,7 @@ class Compliance:
         return Counter(f.verdict for f in self.findings if f.baseline == baseline)
 
 
-@dataclass(frozen=True, slots=True)
-class ReportFile:
+class ReportFile(Struct, frozen=True):
     """One file of a report."""
 
     name: str

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
+
+from msgspec.structs import replace
 
 from patchctl.assess.content.registry import kind_of
 from patchctl.assess.content.sca.answers import Key

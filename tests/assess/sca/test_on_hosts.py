@@ -11,12 +11,13 @@ import random
 import subprocess
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
+from msgspec.structs import replace
 
 from patchctl.assess.content.registry import kind_of
 from patchctl.assess.content.sca.baseline import ScaBaseline

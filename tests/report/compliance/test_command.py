@@ -8,13 +8,13 @@ import io
 import json
 import shutil
 from collections import Counter
-from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
 import jsonschema
 import pytest
 from lxml import etree
+from msgspec.structs import replace
 
 from patchctl.assess.content.registry import kind_of
 from patchctl.assess.contract import Request

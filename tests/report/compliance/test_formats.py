@@ -97,7 +97,7 @@ def test_csv_has_a_line_for_each_finding_and_no_formula(report: Compliance) -> N
         assert not any(cell[:1] in ("=", "+", "-", "@") for cell in row.values())
     evil = "=cmd|' /C calc'!A0"
     (first, *rest) = report.findings
-    from dataclasses import replace
+    from msgspec.structs import replace
 
     again = replace(report, findings=(replace(first, actual=evil), *rest))
     assert next(csv.DictReader(io.StringIO(text_of("csv", again))))["actual"] == f"'{evil}"

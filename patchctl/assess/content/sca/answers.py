@@ -15,7 +15,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 from patchctl.model.evidence import NOT_APPLICABLE, OK, Probe, Snapshot
 from patchctl.model.text import one_line
@@ -28,24 +29,21 @@ Key = tuple[str, ...]
 directory's tree, ("p",) the processes, ("r", key) a registry key."""
 
 
-@dataclass(frozen=True, slots=True)
-class Batch:
+class Batch(Struct, frozen=True):
     """A probe and the questions it asks, in the order of their numbers."""
 
     probe: Probe
     keys: tuple[Key, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(Struct, frozen=True):
     """What came back for one question. `status` is one of the words above; lines only with READ and STARTED."""
 
     status: str
     lines: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Answers:
+class Answers(Struct, frozen=True):
     """All answers of a snapshot, and why others are missing."""
 
     found: Mapping[Key, Answer] = field(default_factory=dict)

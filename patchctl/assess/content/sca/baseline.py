@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Protocol
+
+from msgspec import Struct
 
 from patchctl.assess.content.sca import questions, windows
 from patchctl.assess.content.sca.answers import Answer, Answers, Batch, Key, read_answers
@@ -42,8 +43,7 @@ SHOWN = 200
 """Characters of a line that are kept as evidence."""
 
 
-@dataclass(frozen=True, slots=True)
-class Compiled:
+class Compiled(Struct, frozen=True):
     """A check and its tests."""
 
     check: Check
@@ -53,8 +53,7 @@ class Compiled:
     """What of it cannot be interpreted."""
 
 
-@dataclass(frozen=True)
-class ScaBaseline:
+class ScaBaseline(Struct, frozen=True):
     """See patchctl.assess.contract.Baseline."""
 
     name: str

@@ -7,10 +7,11 @@ stay text. Wazuh's own files hold duplicate keys now and then: the first one cou
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
 from typing import Any
 
 import yaml
+from msgspec import Struct, field
+from msgspec.structs import replace
 from yaml import events
 
 from patchctl.model.errors import DocumentsError, Problem
@@ -28,8 +29,7 @@ _PARSER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 CONDITIONS = ("all", "any", "none")
 
 
-@dataclass(slots=True)
-class Node:
+class Node(Struct):
     """A scalar, list or mapping and where it stands (line and column from 1)."""
 
     line: int
@@ -41,8 +41,7 @@ class Node:
     """Keys of a mapping that were set a second time; the first value was kept."""
 
 
-@dataclass(frozen=True, slots=True)
-class Check:
+class Check(Struct, frozen=True):
     """One check of a policy, or its requirements (id ""), as written."""
 
     id: str
@@ -58,8 +57,7 @@ class Check:
     notes: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Policy:
+class Policy(Struct, frozen=True):
     """A policy file."""
 
     id: str

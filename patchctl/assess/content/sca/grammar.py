@@ -15,11 +15,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
 import pcre2
+from msgspec import Struct
 
 from patchctl.assess.content.sca.osregex import BadPatternError, translate_osregex
 from patchctl.model.text import one_line
@@ -44,8 +44,7 @@ class GaveUpError(Exception):
     """An expression reached its match limit on what a host sent: nothing was concluded; the text says which."""
 
 
-@dataclass(frozen=True, slots=True)
-class Test:
+class Test(Struct, frozen=True):
     """One rule of a check, taken apart."""
 
     text: str
@@ -61,8 +60,7 @@ class Test:
     odd: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Result:
+class Result(Struct, frozen=True):
     """What a rule or pattern came to. `reason` is filled for INVALID, ODD and UNSEEN."""
 
     state: str

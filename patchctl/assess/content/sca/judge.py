@@ -8,7 +8,8 @@ exists, a missing thing is not found.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from patchctl.assess.content.sca import questions, windows
 from patchctl.assess.content.sca.answers import (
@@ -55,8 +56,7 @@ _UNTOLD = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Judge:
+class Judge(Struct, frozen=True):
     """Judges tests of one policy: its dialect, its regular expressions, and what kind of host it is for."""
 
     dialect: int

@@ -9,8 +9,9 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from urllib.parse import unquote
+
+from msgspec import Struct
 
 from patchctl.assess.content.sca.answers import (
     ABSENT,
@@ -109,8 +110,7 @@ _FILES = r"""function Read-File($n, $path, $whole) {
 """
 
 
-@dataclass(frozen=True, slots=True)
-class View:
+class View(Struct, frozen=True):
     """A registry key in one view. `state`: read, absent, refused or broken."""
 
     state: str

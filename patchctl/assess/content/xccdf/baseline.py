@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any
+
+from msgspec import Struct, field
 
 from patchctl.assess.content.xccdf import cpe, explain
 from patchctl.assess.content.xccdf.oval import truth
@@ -30,8 +31,7 @@ _FLAWS = frozenset({"vulnerability", "patch"})
 """Definitions of these classes are true when something is wrong (XCCDF 1.2 section 6.6.4.4, table 26)."""
 
 
-@dataclass(frozen=True, slots=True)
-class RuleCheck:
+class RuleCheck(Struct, frozen=True):
     """What decides a rule: definitions of one document under one set of values, or a complex-check of such checks."""
 
     key: str = ""
@@ -51,16 +51,14 @@ class RuleCheck:
             yield self
 
 
-@dataclass(frozen=True, slots=True)
-class Loaded:
+class Loaded(Struct, frozen=True):
     """A document with the values its external variables have under this profile."""
 
     document: Document
     bindings: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
 
-@dataclass(frozen=True)
-class XccdfBaseline:
+class XccdfBaseline(Struct, frozen=True):
     """One profile, ready to ask hosts and to judge what they answered."""
 
     name: str

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
+
+from msgspec import Struct, field
 
 from patchctl.assess.content.xccdf import xml
 from patchctl.assess.content.xccdf.datastream import OVAL_SYSTEM
@@ -14,16 +15,14 @@ from patchctl.assess.content.xccdf.oval.model import FALSE, NOT_APPLICABLE, TRUE
 MAX_DEPTH = 40
 
 
-@dataclass(frozen=True, slots=True)
-class Check:
+class Check(Struct, frozen=True):
     """The OVAL definition that decides a fact."""
 
     href: str
     definition: str
 
 
-@dataclass(frozen=True, slots=True)
-class Logic:
+class Logic(Struct, frozen=True):
     """A node of a platform: AND or OR of nodes and facts."""
 
     operator: str = "AND"
@@ -33,8 +32,7 @@ class Logic:
     children: tuple[Logic, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Platforms:
+class Platforms(Struct, frozen=True):
     """What platform names of a benchmark mean."""
 
     names: Mapping[str, tuple[Check, ...]] = field(default_factory=dict)

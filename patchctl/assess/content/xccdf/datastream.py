@@ -6,16 +6,16 @@ A data stream collection holds components (XCCDF, OVAL, CPE dictionary); catalog
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any
+
+from msgspec import Struct, field
 
 from patchctl.assess.content.xccdf import xml
 
 OVAL_SYSTEM = "http://oval.mitre.org/XMLSchema/oval-definitions-5"
 
 
-@dataclass(frozen=True)
-class Content:
+class Content(Struct, frozen=True):
     """One benchmark and the documents its names lead to. Elements, not yet values: lives only while compiling."""
 
     benchmark: Any

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any
+
+from msgspec import Struct, field
 
 from patchctl.assess.content.xccdf import cpe, datastream, remedy, xccdf, xml
 from patchctl.assess.content.xccdf.baseline import Loaded, RuleCheck, XccdfBaseline
@@ -88,8 +89,7 @@ def _override(
         settings.values[ends[0]] = (value,)
 
 
-@dataclass
-class _Group:
+class _Group(Struct):
     """Definitions of one OVAL document that agree on the values of its external variables."""
 
     key: str

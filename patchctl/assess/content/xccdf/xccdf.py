@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any
+
+from msgspec import Struct, field
 
 from patchctl.assess.content.xccdf import xml
 
@@ -13,8 +14,7 @@ MAX_DEPTH = 60
 MAX_ITEMS = 200_000
 
 
-@dataclass(frozen=True, slots=True)
-class Item:
+class Item(Struct, frozen=True):
     """A Rule or Group where it stands in the benchmark; details are read for selected rules only."""
 
     id: str
@@ -34,8 +34,7 @@ class Item:
     """full | unscored | unchecked"""
 
 
-@dataclass(frozen=True, slots=True)
-class Value:
+class Value(Struct, frozen=True):
     """A parameter: its choices by selector ("" = the default)."""
 
     id: str
@@ -44,8 +43,7 @@ class Value:
     choices: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
-class ProfileChanges:
+class ProfileChanges(Struct, frozen=True):
     """What one Profile element says, in its order: (what, idref, value)."""
 
     id: str
@@ -55,8 +53,7 @@ class ProfileChanges:
     platforms: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Benchmark:
+class Benchmark(Struct, frozen=True):
     """A benchmark as written, before a profile is applied."""
 
     id: str
@@ -69,8 +66,7 @@ class Benchmark:
     element: Any = None
 
 
-@dataclass(slots=True)
-class Settings:
+class Settings(Struct):
     """What a profile chain comes to."""
 
     selected: dict[str, bool] = field(default_factory=dict)

@@ -6,7 +6,10 @@ Follows the OVAL 5.11.2 specification; where it leaves room, what oscap 1.3 does
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from patchctl.assess.content.xccdf.oval import find_tests, truth
 from patchctl.assess.content.xccdf.oval.compare import compare
@@ -39,8 +42,7 @@ class _NothingError(Exception):
     """Nothing on the host can be meant by an object; says why."""
 
 
-@dataclass(frozen=True, slots=True)
-class TestResult:
+class TestResult(Struct, frozen=True):
     """What a test came to: its result, why it could not be told, and each item with its own result."""
 
     result: str

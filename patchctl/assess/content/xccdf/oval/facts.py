@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any, Protocol
+
+from msgspec import Struct, field
 
 from patchctl.model.evidence import Probe
 
@@ -35,15 +36,13 @@ class NotCollectedError(Exception):
     """Something cannot be told because it was not, or could not be, read; says why."""
 
 
-@dataclass(frozen=True, slots=True)
-class Unreadable:
+class Unreadable(Struct, frozen=True):
     """An answer that is a refusal: the file is there, its content or details could not be read."""
 
     reason: str
 
 
-@dataclass(slots=True)
-class Facts:
+class Facts(Struct):
     """Answers of one host, and what was asked for in vain so far."""
 
     answers: Mapping[Ask, Any] = field(default_factory=dict)

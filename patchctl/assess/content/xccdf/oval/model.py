@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 TRUE, FALSE, UNKNOWN, ERROR = "true", "false", "unknown", "error"
 NOT_EVALUATED, NOT_APPLICABLE = "not evaluated", "not applicable"
@@ -13,8 +14,7 @@ COMPLETE, INCOMPLETE, DOES_NOT_EXIST, NOT_COLLECTED = "complete", "incomplete", 
 """Flags of collected objects (oval-system-characteristics schema, FlagEnumeration), beside ERROR, NOT_APPLICABLE."""
 
 
-@dataclass(frozen=True, slots=True)
-class Entity:
+class Entity(Struct, frozen=True):
     """One entity of an object or a state: what is compared, with what, and how."""
 
     name: str
@@ -30,8 +30,7 @@ class Entity:
     """Fields of a record."""
 
 
-@dataclass(frozen=True, slots=True)
-class SetNode:
+class SetNode(Struct, frozen=True):
     """A set of objects: UNION, INTERSECTION or COMPLEMENT of sets or of filtered objects."""
 
     operator: str = "UNION"
@@ -40,8 +39,7 @@ class SetNode:
     filters: tuple[tuple[str, str], ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Object:
+class Object(Struct, frozen=True):
     """What to look for on a host."""
 
     id: str
@@ -54,8 +52,7 @@ class Object:
     comment: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class State:
+class State(Struct, frozen=True):
     """What an item must be like."""
 
     id: str
@@ -64,8 +61,7 @@ class State:
     entities: tuple[Entity, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Test:
+class Test(Struct, frozen=True):
     """Items of an object compared with states."""
 
     id: str
@@ -78,8 +74,7 @@ class Test:
     comment: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Criteria:
+class Criteria(Struct, frozen=True):
     """A node of a definition's logic. kind: criteria | criterion (a test) | extend (a definition)."""
 
     kind: str
@@ -90,16 +85,14 @@ class Criteria:
     comment: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Definition:
+class Definition(Struct, frozen=True):
     id: str
     cls: str
     title: str
     criteria: Criteria | None
 
 
-@dataclass(frozen=True, slots=True)
-class Component:
+class Component(Struct, frozen=True):
     """A part of a local variable: a literal, an object's items, another variable, or a function of such parts."""
 
     kind: str
@@ -110,8 +103,7 @@ class Component:
     parts: tuple[Component, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Variable:
+class Variable(Struct, frozen=True):
     """kind: constant | external | local."""
 
     id: str
@@ -121,8 +113,7 @@ class Variable:
     component: Component | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Document:
+class Document(Struct, frozen=True):
     """All that the wanted definitions of one OVAL document depend on, and values for its external variables."""
 
     definitions: Mapping[str, Definition] = field(default_factory=dict)
@@ -134,8 +125,7 @@ class Document:
     """Definition id -> constructs in its closure that are not interpreted."""
 
 
-@dataclass(frozen=True, slots=True)
-class OvalItem:
+class OvalItem(Struct, frozen=True):
     """One thing found on a host: entity name -> its values (several where the schema allows, or a record)."""
 
     entities: Mapping[str, tuple[str, ...]]
@@ -150,8 +140,7 @@ class OvalItem:
         return next(iter(self.entities.get(name, ())), "")
 
 
-@dataclass(frozen=True, slots=True)
-class Collected:
+class Collected(Struct, frozen=True):
     """What an object came to: its flag, its items, and why it is not complete."""
 
     flag: str

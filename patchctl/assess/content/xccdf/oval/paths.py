@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import Any
+
+from msgspec import Struct
 
 from patchctl.assess.content.xccdf.oval.batch import glob_text, usable
 from patchctl.assess.content.xccdf.oval.facts import Ask, Facts, NotCollectedError, Unreadable
@@ -16,8 +17,7 @@ from patchctl.assess.content.xccdf.oval.wanted import Wanted, WantedEntity
 FILE_ENTITIES = ("path", "filename", "filepath")
 
 
-@dataclass(frozen=True, slots=True)
-class Named:
+class Named(Struct, frozen=True):
     """A path taken apart, with what was found there (a Stat or a text)."""
 
     filepath: str

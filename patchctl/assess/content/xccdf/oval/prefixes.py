@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 MAX_PREFIXES = 64
 _QUANTIFIERS = "?*+{"
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
+class Place(Struct, frozen=True):
     """Where matches lie: all of them start with `prefix`; `closed` = they are exactly it."""
 
     prefix: str

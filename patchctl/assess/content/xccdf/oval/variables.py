@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 from patchctl.assess.content.xccdf.oval.facts import Facts, NotCollectedError
 from patchctl.assess.content.xccdf.oval.functions import FUNCTIONS
@@ -22,8 +23,7 @@ from patchctl.assess.content.xccdf.oval.model import (
 _PRECEDENCE = (ERROR, NOT_APPLICABLE, NOT_COLLECTED, DOES_NOT_EXIST, INCOMPLETE, COMPLETE)
 
 
-@dataclass(frozen=True, slots=True)
-class Values:
+class Values(Struct, frozen=True):
     """A variable's values, and how completely they are known."""
 
     flag: str
@@ -31,8 +31,7 @@ class Values:
     reason: str = ""
 
 
-@dataclass
-class Variables:
+class Variables(Struct):
     """The variables of a document with the values of one host. `object_of` returns what an object came to."""
 
     variables: Mapping[str, Variable]

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 from patchctl.assess.content.xccdf.oval import truth
 from patchctl.assess.content.xccdf.oval.compare import compare
@@ -17,8 +18,7 @@ class ObjectError(Exception):
     """An object that cannot be looked for (a pattern that is none, say); its test is in error, as in oscap."""
 
 
-@dataclass(frozen=True, slots=True)
-class WantedEntity:
+class WantedEntity(Struct, frozen=True):
     """One entity and the values it may have: one, or those of its variable."""
 
     entity: Entity
@@ -44,8 +44,7 @@ class WantedEntity:
         return result == TRUE
 
 
-@dataclass(frozen=True, slots=True)
-class Wanted:
+class Wanted(Struct, frozen=True):
     """An object with its variables resolved. `excluded` and `included` are its filters' states, for walks."""
 
     object: Object

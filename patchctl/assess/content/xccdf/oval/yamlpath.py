@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import yaml
+from msgspec import Struct
 
 MAX_BYTES = 4 * 1024 * 1024
 MAX_NODES = 200_000
@@ -21,8 +21,7 @@ class YamlPathError(ValueError):
     """A path that is not understood, or a document it cannot be applied to; says why."""
 
 
-@dataclass(frozen=True, slots=True)
-class Step:
+class Step(Struct, frozen=True):
     """One step: a key, several keys, or elements of a sequence."""
 
     keys: tuple[str, ...] = ()

@@ -7,8 +7,9 @@ Password hashes are reduced on the host: their letters and digits become x, so t
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from typing import Any
+
+from msgspec import Struct, field
 
 from patchctl.assess.content.xccdf.oval.batch import calls, glob_text, probe, quoted, usable
 from patchctl.assess.content.xccdf.oval.facts import Ask, Unreadable
@@ -98,8 +99,7 @@ class _Content:
             answers[ask] = _several(ask, told)
 
 
-@dataclass
-class _Told:
+class _Told(Struct):
     """What the lines of a probe's output told so far."""
 
     pool: dict[str, Any] = field(default_factory=dict)

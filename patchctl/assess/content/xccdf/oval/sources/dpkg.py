@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
+
+from msgspec import Struct
 
 from patchctl.assess.content.xccdf.oval.batch import probe
 from patchctl.assess.content.xccdf.oval.facts import Ask
@@ -28,8 +29,7 @@ pc_names={names} awk '
 """
 
 
-@dataclass(frozen=True, slots=True)
-class Package:
+class Package(Struct, frozen=True):
     name: str
     arch: str
     version: str

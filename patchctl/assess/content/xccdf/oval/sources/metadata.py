@@ -7,8 +7,9 @@ One `find` for each of the first three, none at all for paths that are not there
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
+
+from msgspec import Struct
 
 from patchctl.assess.content.xccdf.oval.batch import calls, probe, quoted, usable
 from patchctl.assess.content.xccdf.oval.facts import Ask, Unreadable
@@ -49,8 +50,7 @@ _KINDS = {"f": "regular", "d": "directory", "l": "symbolic link", "p": "fifo", "
           "c": "character special"}
 
 
-@dataclass(frozen=True, slots=True)
-class Stat:
+class Stat(Struct, frozen=True):
     """lstat(2) of one path, and what it is when links are followed."""
 
     path: str

@@ -7,8 +7,9 @@ it is never taken for a host without packages.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
+
+from msgspec import Struct
 
 from patchctl.assess.content.xccdf.oval.batch import probe
 from patchctl.assess.content.xccdf.oval.facts import Ask, Unreadable
@@ -26,8 +27,7 @@ echo .
 """
 
 
-@dataclass(frozen=True, slots=True)
-class RpmPackage:
+class RpmPackage(Struct, frozen=True):
     name: str
     arch: str
     epoch: str
