@@ -178,7 +178,7 @@ foreach ($left in [IO.Directory]::GetFileSystemEntries($Base)) {
   if (@('runs', 'stage') -contains $leaf) {
     foreach ($inside in [IO.Directory]::GetFileSystemEntries($left)) { Say "residue $inside" }
   } elseif ($leaf -like 'ask-*') { continue }  # a scan that is under way: platforms/windows/system_task.py
-  elseif (@('fence', 'hold', 'lock', 'wsusscn2.cab') -notcontains $leaf) { Say "residue $left" }
+  elseif (@('fence', 'hold', 'lock', 'backups', 'wsusscn2.cab') -notcontains $leaf) { Say "residue $left" }
 }
 foreach ($task in @(Get-ScheduledTask -TaskPath '\patchctl\' -ErrorAction SilentlyContinue)) {
   if ($task.TaskName -eq "patchctl-$Attempt") { Say "residue task $($task.TaskName)" }

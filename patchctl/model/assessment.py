@@ -25,6 +25,8 @@ class Remediation(Struct, frozen=True):
     """What it interrupts, in words: "restarts sshd" ("" = nothing known)."""
     reboot: bool = False
     """The change counts only after a reboot."""
+    sets: tuple[tuple[str, str], ...] = ()
+    """(source of an item, what it will be), where that is known without asking the host again."""
 
 
 class Rule(Struct, frozen=True):

@@ -55,6 +55,8 @@ class Fix(Struct, frozen=True):
     """It counts only after a reboot."""
     access: bool = False
     """It changes how people and we ourselves get in: taken back unless a new login proves that the door is open."""
+    sets: tuple[tuple[str, str], ...] = ()
+    """As Remediation.sets."""
 
 
 class HostFix(Struct, frozen=True):

@@ -21,6 +21,8 @@ from patchctl.usecases.baselines import find_content, load_baselines
 _ACCESS = re.compile(
     r"/etc/(ssh/|sudoers|pam\.d/|security/|nsswitch|hosts\.(allow|deny)|nftables|passwd|shadow|login\.access)"
     r"|\b(sshd|nft|iptables|ip6tables|ufw|firewall-cmd|usermod|userdel|faillock)\b"
+    r"|\\(WinRM|SCHANNEL|MSV1_0|Lsa|LanmanServer)\b|LocalAccountTokenFilterPolicy|NetFirewallProfile|LocalUser"
+    r"|LogonRight|net\.exe user|'(WinRM|MpsSvc|Schedule)'"
 )
 """What tells that a fix concerns how people get in. Too much costs one more login, too little could lock us out."""
 
@@ -42,7 +44,7 @@ def make_fix(baseline: str, rule: Rule, remediation: Remediation) -> Fix:
     return Fix(
         name_of(baseline, rule.id), baseline, rule.id, rule.title, rule.severity, remediation.kind, remediation.script,
         tuple(path for path in remediation.files if path.startswith("/")), remediation.disruption, remediation.reboot,
-        access=bool(_ACCESS.search(_without_functions(texts))),
+        access=bool(_ACCESS.search(_without_functions(texts))), sets=remediation.sets,
     )  # fmt: skip
 
 

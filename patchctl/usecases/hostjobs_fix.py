@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Sequence
+from types import ModuleType
 from typing import Any
 
 from patchctl.assess.contract import Baseline
-from patchctl.collect import fixing
-from patchctl.collect.runner import Look, Start
+from patchctl.collect import fixing, fixing_windows
+from patchctl.collect.runner import BASE, Look, Start
 from patchctl.connect.contract import Session
 from patchctl.model.assessment import FAIL, PASS, Finding
 from patchctl.model.errors import HostFailure
@@ -21,12 +22,14 @@ from patchctl.model.hosts import Host
 from patchctl.model.plan import HostFix, HostPlan
 from patchctl.model.rollout import HostJob, JobOutcome
 from patchctl.model.text import one_line
+from patchctl.platforms import windows
 from patchctl.rollout.health import find_regressions
 from patchctl.usecases.assess import assess_snapshot, assessment_probes, collect_for
 from patchctl.usecases.fixes import evidence_of, name_of, planned_baselines
 from patchctl.usecases.hostjobs import HINTS, HostVisits, find_shortage, free_space, holder_of, outcome, refusal
 from patchctl.usecases.hostjobs_health import check_health, health_probes
 from patchctl.usecases.hostjobs_visit import RefusedError, Visit
+from patchctl.usecases.remediate import read_boot_id
 from patchctl.usecases.scan import shell_of
 
 _SHOWN = 300
@@ -42,7 +45,7 @@ class FixVisits(HostVisits):
         plan = self._plan.hosts[job.host]
         reply = visit.ask(Look())
         space = free_space(reply)
-        data: dict[str, Any] = {"boot_id": reply.boot_id, "free_bytes": space.get("/var/lib/patchctl", (0, ""))[0]}
+        data: dict[str, Any] = {"boot_id": reply.boot_id, "free_bytes": space.get(BASE, (0, ""))[0]}
         if reply.get("fenced"):
             failure = HostFailure("fenced", one_line(reply.get("fenced")), HINTS["fenced"])
             return outcome(job, "failed", {**data, "holder": holder_of(reply)}, failure)
@@ -76,8 +79,9 @@ class FixVisits(HostVisits):
         if job.previous:  # what an earlier attempt has repaired already is left alone
             found = self._judge(plan, self._ask(plan, visit))
             fixes = [fix for fix in fixes if fix.name not in found or found[fix.name].verdict != PASS]
-        payload = fixing.render_payload(fixes, job.attempt, secrets.token_hex(16))
-        request = Start(job.attempt, payload, fixing.render_listing(job.attempt))
+        way = _way(visit)
+        payload = way.render_payload(fixes, job.attempt, secrets.token_hex(16))
+        request = Start(job.attempt, payload, way.render_listing(job.attempt))
         hit("start.host.before")
         reply = visit.ask(request)
         hit("start.host.after")
@@ -92,11 +96,12 @@ class FixVisits(HostVisits):
 
     def _poll(self, job: HostJob, host: Host, visit: Visit) -> JobOutcome:
         if any(self._plan.fixes[fix.name].access for fix in self._plan.hosts[job.host].fixes):
-            visit.run(fixing.render_answer(job.attempt), timeout=60.0)  # we got in: that is what it waits for
+            visit.run(_way(visit).render_answer(job.attempt), timeout=60.0)  # we got in: that is what it waits for
         found = super()._poll(job, host, visit)
         if found.result in ("finished", "interrupted"):
             found.data["changes"] = [{"fix": c["package"], "from": "", "to": c["to"]} for c in found.data["changes"]]
-            found.data["backup"] = f"{fixing.BACKUPS}/{job.attempt}"
+            way = _way(visit)
+            found.data["backup"] = f"{way.BACKUPS}{'/' if way is fixing else chr(92)}{job.attempt}"
         return found
 
     def _verify(self, job: HostJob, host: Host, visit: Visit) -> JobOutcome:
@@ -108,8 +113,7 @@ class FixVisits(HostVisits):
         (identity,) = self._store.save_snapshots([snapshot], "assess")
         found = self._judge(plan, snapshot)
         health = check_health(host, plan.health, snapshot.evidence, before or [], reach=visit.reach)
-        boot_id = snapshot.output("linux.boot-id")
-        boot_id = boot_id.strip() if boot_id else ""
+        boot_id = read_boot_id(snapshot)
         waiting = boot_id in ("", job.boot_id) and [f.name for f in plan.fixes if self._plan.fixes[f.name].reboot]
         results = [_result(fix.name, fix.was, found.get(fix.name)) for fix in plan.fixes]
         pending = [one for one in results if one["is"] != PASS and not (waiting and one["fix"] in waiting)]
@@ -136,13 +140,18 @@ class FixVisits(HostVisits):
 
     def _judge(self, plan: HostPlan, snapshot: Snapshot) -> dict[str, Finding]:
         """Return BASELINE/RULE -> what it comes to."""
-        one = assess_snapshot(snapshot, "sh", self._compiled())
+        shell = "powershell" if plan.platform == windows.PLATFORM.name else "sh"
+        one = assess_snapshot(snapshot, shell, self._compiled())
         return {name_of(finding.baseline, finding.rule): finding for finding in one.findings}
 
     def _compiled(self) -> Sequence[Baseline]:
         if self._baselines is None:
             self._baselines = planned_baselines(self._plan)
         return self._baselines
+
+
+def _way(visit: Visit) -> ModuleType:
+    return fixing_windows if visit.shell == "powershell" else fixing
 
 
 def _list_changed(plan: HostPlan, found: dict[str, Finding], *, again: bool) -> list[str]:

@@ -156,7 +156,7 @@ def _fixes(request: RemediateRequest, chosen: Mapping[str, Rule]) -> dict[str, F
 
 
 def _usable(request: RemediateRequest, baseline: Baseline, rule: Rule) -> Remediation | None:
-    if baseline.shell != "sh" or (baseline.kind != "native" and not request.content_fixes):
+    if baseline.kind != "native" and (baseline.shell != "sh" or not request.content_fixes):
         return None
     return rule.remediation
 
@@ -182,19 +182,30 @@ def _survey(
             left.append(LeftFinding(name, finding.verdict, finding.severity, state, one_line(reason, 600)))
             continue
         unknown = NO_PREVIEW_SCRIPT if fix.kind != "declarative" else "not asked: planned from records"
-        wanted.append(HostFix(name, FAIL, finding.expected, finding.actual, evidence_of(finding),
-                              preview_unknown=unknown))
+        known = dict(fix.sets)
+        told = tuple(
+            one_line(f"{item.source}: {item.actual} -> {known[item.source]}") for item in finding.items
+            if item.ok is False and item.source in known
+        )
+        wanted.append(HostFix(name, FAIL, finding.expected, finding.actual, evidence_of(finding), told,
+                              "" if told else unknown))
     platform = platform_for(snapshot)
     blocked = ""
     if wanted and snapshot.failure is not None:
         blocked = f"{snapshot.failure.code}: {snapshot.failure.message}"
     elif wanted and _lacks_root(snapshot):
         blocked = "needs-root: nothing can be repaired without root; set become: for this host"
-    boot_id = (snapshot.output("linux.boot-id") or "").strip()
+    boot_id = read_boot_id(snapshot)
     return FixSurvey(
         None, platform.name if platform is not None else "", boot_id, tuple(wanted), tuple(left),
         tuple(fix.name for fix in wanted if fixes[fix.name].reboot), blocked,
     )  # fmt: skip
+
+
+def read_boot_id(snapshot: Snapshot) -> str:
+    """Return the host's boot id, whatever its system; "" = not known."""
+    said = (snapshot.output("linux.boot-id") or snapshot.output("windows.boot") or "").split()
+    return said[0] if said else ""
 
 
 def _lacks_root(snapshot: Snapshot) -> bool:

@@ -17,7 +17,7 @@ from patchctl.assess.asking.windows import SYSTEM
 from patchctl.assess.checks.contract import Question
 from patchctl.assess.checks.registry import all_checks
 from patchctl.assess.content.sca.windows import make_batches
-from patchctl.collect import runner_windows, runner_windows_bodies
+from patchctl.collect import fixing_windows, runner_windows, runner_windows_bodies
 from patchctl.collect.powershell import compile_powershell
 from patchctl.collect.runner import Cleanup, Controller, Look, Poll, Reboot, Request, Start, Takeover
 from patchctl.connect.winrm_psrp import PIPELINE
@@ -25,7 +25,7 @@ from patchctl.connect.winrm_script import bootstrap
 from patchctl.deliver import send_windows
 from patchctl.model.facts import Artefact
 from patchctl.model.hosts import HealthCheck
-from patchctl.model.plan import Change, HostPlan, Plan
+from patchctl.model.plan import Change, Fix, HostPlan, Plan
 from patchctl.platforms.contract import InstallRequest
 from patchctl.platforms.windows import PLATFORM, packages
 from patchctl.platforms.windows.proven import PROVEN
@@ -42,6 +42,7 @@ UPDATE_ID = "00000000-0000-0000-0000-000000000000"
 UPDATE_NAME, REMOVED_KB = "KB0000000", "KB0000001"
 PRODUCT = "{00000000-0000-0000-0000-000000000000}"
 ADDRESS = "https://proof.invalid/proof.bin"
+REPAIR = "proof-repair"
 FILE_KINDS = ("msi", "msu", "cab", "exe")
 SCA_KINDS = {"registry": ("r", r"HKLM\SOFTWARE\Microsoft\Windows NT\CurrentVersion"), "command": ("c", "net accounts"),
              "file": ("f", r"C:\Windows\win.ini")}  # fmt: skip
@@ -124,9 +125,25 @@ def parts() -> Mapping[str, str]:
         found[f"check.{name}"] = questions[0].batch.script(sorted({question.text for question in questions}))
     for name, key in SCA_KINDS.items():
         found[f"sca.{name}"] = make_batches([key])[0].probe.command
+    found["payload.repair"] = fixing_windows.render_payload(example_repairs(), f"{REPAIR}.1", NONCE)
+    found["repair.listing"] = fixing_windows.render_listing(f"{REPAIR}.1")
+    found["repair.answer"] = fixing_windows.render_answer(f"{REPAIR}.1")
     checks = [HealthCheck("unit", "W32Time"), HealthCheck("no_new_failed_units")]
     found |= {f"health.{c.kind}": p.command for c, p in zip(checks, health_probes(checks, "powershell"), strict=True)}
     return dict(sorted(found.items()))
+
+
+def example_repairs() -> list[Fix]:
+    """Return the repairs of the Windows check types' examples, and one that deletes a value."""
+    found = [Fix("proof/delete", "proof", "delete", "", "low", "declarative",
+                 fixing_windows.delete_value(r"HKLM\SOFTWARE\patchctl-proof", "Proof") or "")]
+    for name, check in all_checks().items():
+        # Before YAML 1.2 `off` is a word for no.
+        args = {"off" if key is False else key: value for key, value in yaml.safe_load(check.example).items()}
+        repair = check.repair(args) if check.shell == "powershell" else None
+        if repair is not None:
+            found.append(Fix(f"proof/{name}", "proof", name, "", "low", "declarative", repair.script))
+    return found
 
 
 REQUESTS: tuple[Request, ...] = (
@@ -161,6 +178,9 @@ def parts_of(host: HostPlan, plan: Plan) -> list[str]:
               "runner.cleanup"]  # fmt: skip
     if host.reboot != "never" and host.reboot_expected is not False:
         names.append("runner.reboot")
+    if host.fixes:
+        names += ["payload.repair", "repair.listing"] + ["repair.answer"] * any(
+            plan.fixes[fix.name].access for fix in host.fixes)
     kinds = {_kind(change, plan) for change in host.changes}
     if host.undo is not None or plan.undoes:
         kinds |= {"take-back-msi" for change in host.changes if change.replaces}

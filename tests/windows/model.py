@@ -31,6 +31,7 @@ from patchctl.platforms.windows import probes
 from patchctl.platforms.windows.read import _programs
 from tests.windows.check_answers import answer_checks
 from tests.windows.earlier import answer_earlier, copy_kept, remove_updates
+from tests.windows.repairs import carry_out_repairs
 from tests.windows.runner import Request
 from tests.windows.wine import Disk
 from tests.windows.words import LITERAL, read_calls, read_items, read_values
@@ -96,6 +97,8 @@ class WindowsHost:
     reboots: int = 0
     agent_installs: list[str] = field(default_factory=list)
     """Updates that the update agent installed, each time again."""
+    repaired: list[str] = field(default_factory=list)
+    """What repairs by PowerShell were made for, each time again."""
     removed: list[str] = field(default_factory=list)
     """Updates that dism took off, each time again."""
     checks: dict[str, dict[str, str]] = field(default_factory=dict)
@@ -121,6 +124,12 @@ class WindowsHost:
         for name in ("LOOK", "START", "POLL", "REBOOT", "CLEANUP", "TAKEOVER"):
             if script.endswith(f"{FUNCTIONS}{getattr(bodies, name)}}}\n"):
                 return Request(self, script).run(name), 0
+        if answered := re.fullmatch(
+                rf"if \(\[IO\.File\]::Exists\({LITERAL}\)\) \{{ \[IO\.File\]::WriteAllText\({LITERAL}, 'in'\) \}}\n",
+                script):
+            if self.disk.path(answered[1]).exists():
+                self.disk.path(answered[2]).write_text("in")
+            return "", 0
         return self._staging(script, data)
 
     # What is collected.
@@ -246,6 +255,10 @@ class WindowsHost:
     def finish_updates(self, spool: Path) -> None:
         """Do what the update agent would have done in an attempt whose payload has ended, once."""
         payload = (spool / "payload.cmd").read_text()
+        if (spool / "repairs").exists() and not (spool / "agent").exists():
+            (spool / "agent").write_text("")
+            carry_out_repairs(self, spool)
+            return
         if (removed := re.search(r"\$removed = @\((.*)\)", payload)) and not (spool / "agent").exists():
             (spool / "agent").write_text("")
             remove_updates(self, spool, re.findall(LITERAL, removed[1]))

@@ -162,6 +162,8 @@ class Request:
         self.say(f"unit patchctl-{self.attempt}")
         names = re.findall(LITERAL, v["List"].partition("\n")[0])
         (spool / "listed").write_text(self.host.fingerprint(names))
+        if "\\backups\\" in v["List"]:
+            (spool / "repairs").write_text("")
         if not self.host.task_late:
             self.host.launched.append(self.attempt)
             self.host.task = self.host.disk.start("cmd", "/d", "/c", f"{BASE}\\runs\\{self.attempt}\\run.cmd")
@@ -195,6 +197,9 @@ class Request:
                 before = (spool / "listed").read_text()  # list.ps1 is PowerShell: the model stands in for it
                 names = [line.partition(":")[0] for line in before.splitlines()]
                 after = self.host.fingerprint(names)
+                results = self.base / "backups" / self.attempt / "results"
+                if (spool / "repairs").exists() and results.exists():
+                    after = results.read_bytes().decode("cp437").replace("\r\n", "\n")
                 self.lines += [f"before {line}" for line in before.splitlines()]
                 self.lines += [f"after {line}" for line in after.splitlines()]
                 self.say("compared yes")
@@ -233,7 +238,7 @@ class Request:
             if folder.is_dir() and not any(folder.iterdir()):
                 folder.rmdir()
         for left in sorted(self.base.iterdir()):
-            if left.name not in ("fence", "hold", "runs", "stage"):
+            if left.name not in ("fence", "hold", "runs", "stage", "backups"):
                 self.say(f"residue {left.name}")
         return "clean"
 

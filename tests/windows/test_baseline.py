@@ -15,10 +15,11 @@ from patchctl.assess.checks.contract import Answer, CheckType, Unreadable
 from patchctl.assess.checks.registry import all_checks
 from patchctl.assess.native.conditions import read_conditions
 from patchctl.assess.native.tree import Fault
+from patchctl.collect.fixing_windows import BATCH
 from patchctl.model.assessment import FAIL, NOT_APPLICABLE, PASS, UNKNOWN
 from patchctl.usecases.baseline_cases import run_cases
 from patchctl.usecases.baselines import load_baseline
-from tests.windows.test_texts import errors
+from tests.windows.test_texts import errors, unset_variables
 
 BASELINE = Path(__file__).parents[2] / "baselines" / "windows-server.yaml"
 CHECKS = [pytest.param(check, id=name) for name, check in all_checks().items() if name.startswith("windows_")]
@@ -51,6 +52,19 @@ def test_a_check_types_example_is_right_and_its_text_is_powershell(check: CheckT
         assert question.batch.powershell
         assert list(errors(question.batch.script([question.text, "it's"]))) == []
         assert "'it''s'" in question.batch.script([question.text, "it's"])
+
+
+@pytest.mark.parametrize("check", [p for p in CHECKS if p.values[0].repairs])  # type: ignore[attr-defined]  # they are
+def test_a_repair_is_batch_lines_or_powershell_and_tells_what_it_sets(check: CheckType) -> None:
+    args = example(check)
+    repair = check.repair(args)
+    assert repair is not None
+    (place, value), = repair.sets
+    assert (place, bool(value)) == (check.place(args), True)  # type: ignore[attr-defined]  # all are WindowsValue
+    if not repair.script.startswith(BATCH):
+        assert list(errors(repair.script)) == []
+        assert unset_variables(repair.script) <= {"folder"}, "the folder is what the payload gives it"
+        assert "restore.ps1" in repair.script.partition("# change")[0], "what takes it back is written before"
 
 
 class Hosts:

@@ -7,8 +7,11 @@ import re
 from collections.abc import Iterable
 
 from patchctl.assess.asking.windows import WindowsValue, once, powershell
+from patchctl.assess.asking.windows_repair import AUDIT as AUDIT_REPAIR
+from patchctl.assess.asking.windows_repair import repair_by
 from patchctl.assess.checks.contract import Answer, Args, Argument, Flaw, Question, Unreadable
-from patchctl.assess.matching import EXPECTATIONS
+from patchctl.assess.matching import EXPECTATIONS, repair_value
+from patchctl.model.assessment import Remediation
 
 # Columns: machine, target, subcategory, its GUID, inclusion setting, exclusion setting. Names and settings are in the
 # host's language; with /backup the last column holds the setting as a number: 0 none, 1 success, 2 failure, 3 both.
@@ -30,12 +33,20 @@ class WindowsAudit(WindowsValue):
         Argument("guid", "text", "of the subcategory: it is the same in every language", required=True),
         *EXPECTATIONS,
     )
+    repairs = True
     example = "{guid: 0CCE9215-69AE-11D9-BED3-505054503030, equals: success and failure}"
 
     def flaws(self, args: Args) -> Iterable[Flaw]:
         if not re.fullmatch(r"[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}", args["guid"]):
             yield Flaw("guid", f"{args['guid']!r} is no GUID", "auditpol /list /subcategory:* /v shows them")
         yield from super().flaws(args)
+
+    def repair(self, args: Args) -> Remediation | None:
+        value = repair_value(args)
+        number = next((number for number, word in _WORDS.items() if word == value), None)
+        if value is None or number is None:
+            return None
+        return repair_by(AUDIT_REPAIR, args["guid"].upper(), number, self.place(args), value)
 
     def question(self, args: Args) -> Question:
         return Question(AUDIT)

@@ -6,8 +6,10 @@ import re
 from collections.abc import Iterable
 
 from patchctl.assess.asking.windows import WindowsValue, each, powershell, properties
+from patchctl.assess.asking.windows_repair import FIREWALL, repair_by
 from patchctl.assess.checks.contract import Answer, Args, Argument, Flaw, Question
-from patchctl.assess.matching import EXPECTATIONS
+from patchctl.assess.matching import EXPECTATIONS, repair_value
+from patchctl.model.assessment import Remediation
 
 BATCH = powershell("windows-firewall", each(r"""
   $found = Get-NetFirewallProfile -Name $q -PolicyStore ActiveStore
@@ -26,12 +28,21 @@ class WindowsFirewall(WindowsValue):
         Argument("property", "text", "Enabled, DefaultInboundAction, LogBlocked ...", required=True),
         *EXPECTATIONS,
     )
+    repairs = True
     example = "{profile: Public, property: Enabled, equals: 'True'}"
 
     def flaws(self, args: Args) -> Iterable[Flaw]:
         if not re.fullmatch(r"[A-Za-z0-9:_. -]+", args["profile"]):
             yield Flaw("profile", f"{args['profile']!r} cannot be asked for")
         yield from super().flaws(args)
+
+    def repair(self, args: Args) -> Remediation | None:
+        value = repair_value(args)
+        if value is None and (args["property"], args.get("not_equals")) == ("DefaultInboundAction", "Allow"):
+            value = "Block"
+        if value is None or not re.fullmatch(r"[A-Za-z0-9]+", value + args["property"] + args["profile"]):
+            return None
+        return repair_by(FIREWALL, f"{args['profile']} {args['property']}", value, self.place(args), value)
 
     def question(self, args: Args) -> Question:
         return Question(BATCH, args["profile"])

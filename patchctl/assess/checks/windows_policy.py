@@ -6,8 +6,11 @@ import re
 from collections.abc import Iterable
 
 from patchctl.assess.asking.windows import WindowsValue, once, powershell, properties
+from patchctl.assess.asking.windows_repair import POLICY as POLICY_REPAIR
+from patchctl.assess.asking.windows_repair import repair_by
 from patchctl.assess.checks.contract import Answer, Args, Argument, Flaw, Question
-from patchctl.assess.matching import EXPECTATIONS
+from patchctl.assess.matching import EXPECTATIONS, repair_value
+from patchctl.model.assessment import Remediation
 
 # secedit writes UTF-16 with sections; names are unique across them. Rights are lists of SIDs, sorted here.
 POLICY = powershell("windows-policy", once(r"""
@@ -28,12 +31,22 @@ class WindowsPolicy(WindowsValue):
         Argument("setting", "text", "as secedit calls it: MinimumPasswordLength, SeDebugPrivilege", required=True),
         *EXPECTATIONS,
     )
+    repairs = True
     example = "{setting: MinimumPasswordLength, min: 14}"
 
     def flaws(self, args: Args) -> Iterable[Flaw]:
         if not re.fullmatch(r"[A-Za-z]+", args["setting"]):
             yield Flaw("setting", f"{args['setting']!r} is no name of a setting", "write MinimumPasswordLength")
         yield from super().flaws(args)
+
+    def repair(self, args: Args) -> Remediation | None:
+        name, right = args["setting"], args["setting"].startswith("Se")
+        value = "" if args.get("absent") and right else repair_value(args)
+        if value is None or not re.fullmatch(r"[A-Za-z0-9,-]*", value):
+            return None
+        written = ",".join(f"*{sid}" for sid in value.split(",") if sid) if right else value
+        text = POLICY_REPAIR.replace("@SECTION@", "Privilege Rights" if right else "System Access")
+        return repair_by(text, name, written, self.place(args), value or "not set")
 
     def question(self, args: Args) -> Question:
         return Question(POLICY)

@@ -7,7 +7,9 @@ from collections.abc import Iterable
 
 from patchctl.assess.asking.windows import WindowsValue, each, powershell
 from patchctl.assess.checks.contract import Args, Argument, Flaw, Question
-from patchctl.assess.matching import EXPECTATIONS
+from patchctl.assess.matching import EXPECTATIONS, repair_value
+from patchctl.collect.fixing_windows import TYPES, delete_value, set_value
+from patchctl.model.assessment import Remediation
 
 # Numbers are printed unsigned, binary data in hexadecimal, lists of texts line by line.
 REGISTRY = powershell("windows-registry", each(r"""
@@ -27,7 +29,10 @@ class WindowsRegistry(WindowsValue):
         Argument("key", "text", r"HKLM\... or HKU\..., as reg.exe writes it", required=True),
         Argument("value", "text", "name of the value", required=True),
         *EXPECTATIONS,
+        Argument("type", "text", "what a repair writes where the value is not there: REG_DWORD (default) or REG_SZ",
+                 choices=TYPES),
     )
+    repairs = True
     example = r"{key: 'HKLM\SYSTEM\CurrentControlSet\Control\Lsa', value: LmCompatibilityLevel, equals: 5}"
 
     def flaws(self, args: Args) -> Iterable[Flaw]:
@@ -36,6 +41,14 @@ class WindowsRegistry(WindowsValue):
         if "!" in args["value"]:
             yield Flaw("value", "a value's name with '!' cannot be asked for")
         yield from super().flaws(args)
+
+    def repair(self, args: Args) -> Remediation | None:
+        if args.get("absent"):
+            script, value = delete_value(args["key"], args["value"]), "not set"
+        else:
+            value = repair_value(args) or ""
+            script = set_value(args["key"], args["value"], args.get("type", "REG_DWORD"), value)
+        return Remediation("declarative", script, sets=((self.place(args), value),)) if script else None
 
     def question(self, args: Args) -> Question:
         hive, _, rest = args["key"].partition("\\")

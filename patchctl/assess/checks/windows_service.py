@@ -6,14 +6,18 @@ import re
 from collections.abc import Iterable, Sequence
 
 from patchctl.assess.asking.windows import WindowsValue, each, powershell, properties
+from patchctl.assess.asking.windows_repair import SERVICE, repair_by
 from patchctl.assess.checks.contract import Answer, Answers, Args, Argument, Flaw, Question, Unreadable
-from patchctl.assess.matching import EXPECTATIONS
-from patchctl.model.assessment import Item
+from patchctl.assess.matching import EXPECTATIONS, repair_value
+from patchctl.model.assessment import Item, Remediation
 
 SERVICES = powershell("windows-service", each(r"""
   $found = Get-CimInstance Win32_Service -Filter "Name='$q'"
   if ($found) { "StartMode=$($found.StartMode)"; "State=$($found.State)"; "StartName=$($found.StartName)" }
 """))  # fmt: skip
+
+
+_STARTS = {"Auto": "auto", "Manual": "demand", "Disabled": "disabled"}
 
 
 class WindowsService(WindowsValue):
@@ -26,6 +30,7 @@ class WindowsService(WindowsValue):
         Argument("off", "flag", "true: disabled, or not there at all"),
         *EXPECTATIONS,
     )
+    repairs = True
     example = "{name: Spooler, off: true}"
 
     def flaws(self, args: Args) -> Iterable[Flaw]:
@@ -33,6 +38,15 @@ class WindowsService(WindowsValue):
             yield Flaw("name", f"{args['name']!r} is no name of a service")
         if "off" not in args:
             yield from super().flaws(args)
+
+    def repair(self, args: Args) -> Remediation | None:
+        if "off" in args:
+            value = "Disabled" if args["off"] else None
+        else:
+            value = repair_value(args) if args.get("property", "StartMode") == "StartMode" else None
+        if value not in _STARTS:
+            return None
+        return repair_by(SERVICE, args["name"], _STARTS[value], self.place(args), value)
 
     def question(self, args: Args) -> Question:
         return Question(SERVICES, args["name"])

@@ -184,6 +184,11 @@ def repair_of(node: Node) -> Remediation | None:
     found = [part for part in parts if part is not None]
     if len(found) != len(parts):
         return None
+    sets = tuple(one for part in found for one in part.sets)
+    if len(found) == 1 and sets:  # Windows: one value, and a text of its own kind (collect/fixing_windows.py)
+        return found[0]
+    if sets:
+        return None
     return Remediation(
         "declarative", "\n".join(f"(\nset -eu\n{part.script.rstrip()}\n)" for part in found) + "\n",
         tuple(dict.fromkeys(f for part in found for f in part.files)),

@@ -151,6 +151,7 @@ def _changing() -> Iterator[Step]:
                copies=f"{wp.STAGE}-download")
     for kind in ("nothing", *(kind for kind in wp.PAYLOADS if kind != "nothing")):
         yield from _attempt(kind)
+    yield from _repair()
     yield _runner("reboot", wp.REQUESTS[3], "requested", changing=True, needs="reboot")
 
 
@@ -171,6 +172,17 @@ def _attempt(kind: str) -> Iterator[Step]:
                   repeat=f"{wp.NONCE} state running", must=(f"{wp.NONCE} result 0 ",),
                   proves=(f"payload.{kind}", "runner.program", "runner.start"))
     yield _runner(f"cleanup.{kind}", Cleanup(attempt, folder), "clean", changing=True, needs=needs)
+
+
+def _repair() -> Iterator[Step]:
+    """Start, wait for and clean up an attempt that repairs what the check types' examples look at."""
+    attempt, parts = f"{wp.REPAIR}.1", wp.parts()
+    start = Start(attempt, parts["payload.repair"], parts["repair.listing"], "", ())
+    yield _runner("start.repair", start, "started", changing=True)
+    yield Step("answer.repair", parts["repair.answer"], ("repair.answer",), (), True)
+    yield _runner("poll.repair", Poll(attempt), "finished", changing=True, repeat=f"{wp.NONCE} state running",
+                  must=(f"{wp.NONCE} result 0 ",), proves=("payload.repair", "repair.listing", "runner.start"))
+    yield _runner("cleanup.repair", Cleanup(attempt), "clean", changing=True)
 
 
 FILLS = {

@@ -15,6 +15,7 @@ _GROUPS = {
     "resolve": "`plan`", "earlier": "the way back", "fingerprint": "versions before and after",
     "runner": "the host runner",
     "stage": "files to and from the host", "download": "files fetched by the host", "payload": "what an attempt runs",
+    "repair": "what `remediate` runs",
     "check": "what `assess` asks, for each check type", "sca": "what Wazuh policies ask", "health": "health checks",
 }  # fmt: skip
 
