@@ -156,8 +156,8 @@ exit /b 0
 """
 # A section of this very file, between two marks that only this text has; the marks are not whole in the line itself.
 _SECTION = (
-    'if exist "%dir%\\name" >>"%dir%\\restore.cmd" echo powershell.exe -NoProfile -NonInteractive -ExecutionPolicy '
-    'Bypass -File "%dir%\\restore.ps1"\n'
+    '>>"%dir%\\restore.cmd" echo if exist "%dir%\\restore.ps1" powershell.exe -NoProfile -NonInteractive '
+    '-ExecutionPolicy Bypass -File "%dir%\\restore.ps1"\n'
     'powershell.exe -NoProfile -NonInteractive -ExecutionPolicy Bypass -Command "$Folder = \'%dir%\'; '
     "$m = '#' + '@NONCE@-@NUMBER@#'; $t = [IO.File]::ReadAllText('%self%'); "
     "$t = $t.Substring($t.LastIndexOf($m) + $m.Length); "

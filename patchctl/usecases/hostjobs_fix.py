@@ -49,7 +49,9 @@ class FixVisits(HostVisits):
         if reply.get("fenced"):
             failure = HostFailure("fenced", one_line(reply.get("fenced")), HINTS["fenced"])
             return outcome(job, "failed", {**data, "holder": holder_of(reply)}, failure)
-        shown = [fix for fix in plan.fixes if not fix.preview_unknown and not job.previous]
+        # What is told without asking (Fix.sets) is told by the findings, and those are compared anyway.
+        asked = [fix for fix in plan.fixes if not self._plan.fixes[fix.name].sets]
+        shown = [fix for fix in asked if not fix.preview_unknown and not job.previous]
         probe = fixing.preview_probe([self._plan.fixes[fix.name] for fix in shown])
         snapshot = self._ask(plan, visit, [probe] if shown else [])
         if snapshot.failure is not None:
