@@ -98,6 +98,8 @@ def _row(host: HostPlan) -> dict[str, Any]:
 
 
 def _footer(plan: Plan, out: str) -> list[str]:
+    from patchctl.cli.plan import never_run_note
+
     lines: list[str] = []
     groups: dict[tuple[tuple[HostFix, ...], str], list[str]] = {}
     for host in plan.hosts.values():
@@ -112,7 +114,7 @@ def _footer(plan: Plan, out: str) -> list[str]:
     totals = _totals(plan)
     lines += ["", f"Rollout {plan.rollout}: {totals['fixes']} fixes on {totals['changing']} of {len(plan.hosts)} hosts"
               if totals["fixes"] else f"Nothing to repair on {len(plan.hosts)} hosts"]
-    lines += [f"Note: {note}" for note in plan.notes]
+    lines += [f"Note: {note}" for note in (*plan.notes, *never_run_note(plan))]
     lines += [f"Note: {host.host}: {note}" for host in plan.hosts.values() for note in host.notes]
     return [*lines, f"Next: patchctl apply {out}"] if out else lines
 

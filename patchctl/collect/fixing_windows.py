@@ -82,27 +82,26 @@ if "%2"=="1" set "doors=%1 %doors%"
 exit /b 0
 :end_failed
 set bad=1
-echo patchctl: fix-failed %name% %failed%
 call :back %1 failed
+echo patchctl: fix-failed %name% %failed%; %back%
 exit /b 0
 
 :shut
 set "dir=%all%\%1"
 for /f "usebackq delims=" %%n in ("%dir%\name") do set "name=%%n"
-echo patchctl: fix-failed %name% nobody has logged in anew since
 call :back %1 taken-back
+echo patchctl: fix-failed %name% nobody has logged in anew since; %back%
 exit /b 0
 
 :back
 >>"%all%\results" echo %name%:fix %2
+set "back=taken back"
 if not exist "%all%\%1\restore.cmd" goto :back_done
 cmd.exe /d /c "%all%\%1\restore.cmd" >nul 2>nul
-if errorlevel 1 goto :back_failed
-:back_done
-echo patchctl: taken back: %name%
+if errorlevel 1 set "back=could not be taken back as a whole: see %all%\%1"
 exit /b 0
-:back_failed
-echo patchctl: could not take back all of %name%: see %all%\%1
+:back_done
+set "back=nothing was changed"
 exit /b 0
 
 rem reg_look KEY VALUE: note what it is now, and how that is put back; nothing is changed where it could not be.
@@ -121,7 +120,7 @@ if /i "%wastype%"=="REG_DWORD" goto :reg_kept
 if /i "%wastype%"=="REG_SZ" goto :reg_kept
 set odd=1
 :reg_kept
-if defined odd set "failed=%~2 is of another kind (%wastype%) or holds text: nothing was changed"
+if defined odd set "failed=%~2 is of another kind (%wastype%) or holds text"
 if defined odd exit /b 0
 for /f "usebackq tokens=1,2,*" %%a in ("%dir%\now") do if /i "%%a"=="%~2" set "was=%%c"
 >>"%dir%\restore.cmd" echo reg.exe add "%~1" /v "%~2" /t %wastype% /d "%was%" /f

@@ -179,6 +179,7 @@ def parts_of(host: HostPlan, plan: Plan) -> list[str]:
     if host.reboot != "never" and host.reboot_expected is not False:
         names.append("runner.reboot")
     if host.fixes:
+        names = [name for name in names if name not in ("resolve", "fingerprint", "earlier")]
         names += ["payload.repair", "repair.listing"] + ["repair.answer"] * any(
             plan.fixes[fix.name].access for fix in host.fixes)
     kinds = {_kind(change, plan) for change in host.changes}
