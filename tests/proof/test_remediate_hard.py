@@ -16,7 +16,7 @@ from tests.lab import LabHost
 from tests.proof.project import PATIENCE, Project, assert_clean
 from tests.proof.test_remediate import BASELINE, REMEDIATE, house, runs, verdicts
 
-pytestmark = [pytest.mark.lab, pytest.mark.timeout(1200)]
+pytestmark = [pytest.mark.lab, pytest.mark.timeout(3000)]
 
 
 def rule(name: str, check: str, remediation: str = "declarative", severity: str = "high") -> str:
@@ -141,8 +141,9 @@ def test_settings_that_sshd_refuses_are_taken_back_before_they_count(fleet: Call
 @pytest.mark.soak
 def test_who_locks_himself_out_is_let_in_again(fleet: Callable[[int], Project]) -> None:
     project = house(fleet(1), baseline(BANNER, KEYS_OFF))
+    project.policy("policy: fixes\nrings: [{name: all}]\nlimits: {host_time: 20m, retries: 0}\n")
     (host,) = project.hosts
-    done = project.run(*REMEDIATE, "--yes").expect(5, 6, 4)
+    done = project.run(*REMEDIATE, "--yes", patience=1200).expect(5, 6, 4)
     project.lab.wait(lambda: "yes" in host.exec("sshd -T | grep -i ^pubkeyauthentication"), "it is taken back", 400)
     project.run("rollout", "resume")
     entry = only(project)

@@ -73,7 +73,7 @@ def remediate(project: Project, rules: Sequence[str]) -> dict[str, str]:
 def latest(project: Project) -> Any:
     """Return the document of the latest rollout, or None."""
     done = project.run("rollout", "status", "-o", "json")
-    return done.json() if done.out else None
+    return done.json() if done.code == 0 else None
 
 
 def make_breakable(project: Project) -> LabHost:

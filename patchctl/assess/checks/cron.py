@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 from patchctl.assess.asking.files import ask_files, many_files
-from patchctl.assess.checks.contract import Answers, Args, Argument, CheckType, Flaw, Question
+from patchctl.assess.checks.contract import Answers, Args, Argument, CheckType, Question
 from patchctl.assess.matching import found_in
 from patchctl.assess.reading.cron import read_jobs
 from patchctl.model.assessment import Item
@@ -22,9 +22,6 @@ class Cron(CheckType):
         Argument("user", "text", "only jobs that run as this user"),
     )
     example = "{job: /tmp/, present: false, user: root}"
-
-    def flaws(self, args: Args) -> Iterable[Flaw]:
-        return ()
 
     def questions(self, args: Args) -> Sequence[Question]:
         return ask_files(*PATHS)
