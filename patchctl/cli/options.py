@@ -9,6 +9,7 @@ import click
 
 from patchctl.cli.output import FORMATS
 
+T = TypeVar("T")
 F = TypeVar("F", bound=Callable[..., Any])
 
 
@@ -24,7 +25,16 @@ def inventory_options(f: F) -> F:
     """-i/--inventory and --limit. Values left out come from the settings."""
     f = click.option("-i", "--inventory", "inventory", multiple=True, metavar="PATH",
                      help="Inventory file or folder; may be repeated. [default: inventories/]")(f)
-    return click.option("--limit", metavar="PATTERN", help="Only these hosts: web:&prod:!db[0:3], @file.")(f)
+    return click.option("--limit", metavar="PATTERN", callback=refuse_empty,
+                        help="Only these hosts: web:&prod:!db[0:3], @file.")(f)
+
+
+def refuse_empty(_context: click.Context, parameter: click.Parameter, value: T) -> T:
+    """Refuse a blank value: with HOSTS or ID unset, --limit "$HOSTS" is not all, and "$ID" not the latest rollout."""
+    for text in (value if isinstance(value, tuple) else (value,)):
+        if isinstance(text, str) and not text.strip():
+            raise click.BadParameter("it is empty: leave it out if that is meant", param=parameter)
+    return value
 
 
 def state_option(f: F) -> F:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from patchctl.cli.options import output_option, quiet_options, state_option
+from patchctl.cli.options import output_option, quiet_options, refuse_empty, state_option
 from patchctl.cli.output import Column, Document, emit
 from patchctl.cli.report_compliance import command as compliance
 
@@ -29,7 +29,7 @@ def command() -> None:
 
 
 @command.command("rollout")
-@click.argument("rollout", required=False)
+@click.argument("rollout", required=False, callback=refuse_empty)
 @click.option("--out", type=click.Path(file_okay=False, path_type=Path), metavar="DIR",
               help="Folder to write below. [default: reports/ of the project]")
 @click.option("--format", "formats", default="html,json,csv", show_default=True, metavar="LIST",

@@ -8,14 +8,14 @@ from pathlib import Path
 
 import click
 
-from patchctl.cli.options import output_option, quiet_options, state_option
+from patchctl.cli.options import output_option, quiet_options, refuse_empty, state_option
 from patchctl.cli.output import Column, Document, emit
 
 COLUMNS = (Column("format", "FORMAT"), Column("path", "FILE"), Column("sha256", "SHA256"))
 
 
 @click.command("compliance")
-@click.argument("run", required=False)
+@click.argument("run", required=False, callback=refuse_empty)
 @click.option("--out", type=click.Path(file_okay=False, path_type=Path), metavar="DIR",
               help="Folder to write below. [default: reports/ of the project]")
 @click.option("--format", "formats", default="html,json", show_default=True, metavar="LIST",

@@ -6,15 +6,23 @@ import sys
 
 import click
 
-from patchctl.cli.options import connection_options, inventory_options, output_option, quiet_options, state_option
+from patchctl.cli.options import (
+    connection_options,
+    inventory_options,
+    output_option,
+    quiet_options,
+    refuse_empty,
+    state_option,
+)
 from patchctl.cli.output import emit
 from patchctl.cli.redacting import run_secrets
 from patchctl.cli.visiting import prompt_for_secret, settings_of
 
 
 @click.command("rollback")
-@click.argument("rollout", required=False, metavar="[ROLLOUT]")
-@click.option("--host", "hosts", multiple=True, metavar="NAME", help="Only this host; may be given several times.")
+@click.argument("rollout", required=False, metavar="[ROLLOUT]", callback=refuse_empty)
+@click.option("--host", "hosts", multiple=True, metavar="NAME", callback=refuse_empty,
+              help="Only this host; may be given several times.")
 @click.option("--check", is_flag=True, help="Show what would be taken back; change and record nothing.")
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @click.option("--detach", is_flag=True, help="Leave the terminal: a process of its own carries it on.")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from patchctl.cli.options import connection_options, output_option, quiet_options, state_option
+from patchctl.cli.options import connection_options, output_option, quiet_options, refuse_empty, state_option
 from patchctl.cli.output import Column, Document, emit
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ def command() -> None:
 
 def _target(f: F) -> F:
     f = state_option(f)
-    return click.argument("rollout", required=False, metavar="[ID]")(f)
+    return click.argument("rollout", required=False, metavar="[ID]", callback=refuse_empty)(f)
 
 
 def _reason(f: F) -> F:

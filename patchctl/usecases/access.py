@@ -66,6 +66,8 @@ def expand_limit(limit: str) -> str:
     except (OSError, UnicodeDecodeError) as error:
         raise UsageError("limit-file", f"cannot read {limit[1:]}: {error}", "name a text file") from error
     terms = [line.partition("#")[0].strip() for line in text.splitlines()]
+    if not any(terms):
+        raise UsageError("limit-file", f"{limit[1:]} names no host", "leave --limit out if all are meant")
     return ":".join(term for term in terms if term)
 
 

@@ -136,3 +136,19 @@ def test_a_signal_ends_a_visit_with_its_code_unless_nohup_says_otherwise(tmp_pat
     assert running.returncode == code, errors
     if not ignored:
         assert (found["error"]["code"], found["exit_code"]) == ("stopped", code)
+
+
+@pytest.mark.parametrize("argv", [
+    ["scan", "--limit", ""], ["apply", "--policy", "p", "--limit", " ", "--yes"], ["rollback", "--host", "", "--yes"],
+    ["rollback", "", "--yes"], ["rollout", "abort", "", "--yes"], ["rollout", "resume", " "], ["report", "rollout", ""],
+    ["scan", "--limit", "@none.txt"], ["plan", "--policy", "p", "--limit", "@none.txt"],
+    ["remediate", "--baseline", "ssh-server", "--limit", "@none.txt"],
+])
+def test_an_unset_variable_never_means_every_host_or_the_latest_rollout(tmp_path, argv):
+    (tmp_path / "none.txt").write_text("# nothing failed\n\n")
+    (tmp_path / "inventories").mkdir()
+    (tmp_path / "inventories" / "i.yaml").write_text("hosts: {a: {address: 127.0.0.1, port: 1}}\n")
+    (tmp_path / "policies").mkdir()
+    (tmp_path / "policies" / "p.yaml").write_text("policy: p\nhosts: all\nrings: [{name: r}]\n")
+    done = patchctl(tmp_path, *argv)
+    assert done.returncode == 2 and (b"it is empty" in done.stderr or b"names no host" in done.stderr), done
