@@ -61,6 +61,14 @@ def read_text(value: Any) -> str:
     raise fail("unexpected-type", f"expected text, found {kind_of(value)}")
 
 
+def read_pattern(value: Any) -> str:
+    """Return a limit pattern. A blank one would mean every host, and was hardly meant so."""
+    text = read_text(value)
+    if not text.strip():
+        raise fail("empty-value", "this names no host", "write all if every host is meant")
+    return text
+
+
 def read_flag(value: Any) -> bool:
     if isinstance(value, bool):
         return value
@@ -196,6 +204,7 @@ _DURATION_SCHEMA = {"type": "string", "pattern": r"^([0-9]+(\.[0-9]+)?[smhdw])+$
 _BUDGET_SCHEMA = {"type": ["string", "integer"], "pattern": r"^[0-9]+$|^[0-9]+(\.[0-9]+)?\s*%$", "examples": ["5%", 3]}
 
 Text = Annotated[str, Read(read_text, {"type": "string"})]
+Pattern = Annotated[str, Read(read_pattern, {"type": "string", "minLength": 1})]
 Word = Annotated[str, Read(read_text, {"type": ["string", "number"]})]
 Flag = Annotated[bool, Read(read_flag, {"type": "boolean"})]
 Whole = Annotated[int, Read(read_whole, {"type": "integer", "minimum": 0})]

@@ -14,6 +14,7 @@ from patchctl.documents.fields import (
     Flag,
     Free,
     Name,
+    Pattern,
     Read,
     Shorthand,
     Strict,
@@ -95,7 +96,7 @@ class ApprovalSection(Strict):
     known_exploited: Flag | None = None
     severity: Annotated[str, one_of(*SEVERITIES)] = ""
     after: Duration = 0.0
-    hosts: Text = ""
+    hosts: Pattern = ""
     reason: Text = ""
     until: Date = ""
 
@@ -110,7 +111,7 @@ class RemoveSection(Strict):
     """One entry of remove: packages that an approved update may replace or remove, and why."""
 
     package: Text
-    hosts: Text = ""
+    hosts: Pattern = ""
     reason: Text
 
 
@@ -118,7 +119,7 @@ class RingSection(Strict):
     """One ring: which hosts, when, and what must happen before the next one."""
 
     name: Name
-    hosts: Text = ""
+    hosts: Pattern = ""
     size: Size = ""
     window: Text | None = None
     soak: Duration = 0.0
@@ -203,7 +204,7 @@ class PolicyFile(Strict):
 
     policy: Name
     title: Text = ""
-    hosts: Text = "all"
+    hosts: Pattern = "all"
     owner: Text = ""
     approve: list[ApprovalSection] = Field(default_factory=list)
     reject: list[RejectSection] = Field(default_factory=list)

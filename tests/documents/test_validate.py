@@ -217,3 +217,12 @@ def test_a_path_that_is_not_there_is_told_with_the_one_that_was_meant(tmp_path: 
     (problem,) = found.problems
     assert (problem.code, problem.file, problem.hint) == ("missing-file", "montly.yaml", "did you mean 'monthly.yaml'?")
     assert found.policies == 1
+
+
+@pytest.mark.parametrize("policy", [
+    "policy: p\nhosts: ''\nrings: [{name: a}]\n", "policy: p\nhosts: ' '\nrings: [{name: a}]\n",
+    "policy: p\nrings: [{name: a, hosts: ''}]\n", "policy: p\nrings: [{name: a}]\napprove: [{hosts: ''}]\n",
+    "policy: p\nrings: [{name: a}]\nreject: [{package: x, reason: r, until: 2027-01-01, hosts: ''}]\n",
+])
+def test_a_policy_that_names_no_host_does_not_mean_all(tmp_path: Path, policy: str) -> None:
+    assert [code for code, _ in codes(project(tmp_path, policy))] == ["empty-value"]
