@@ -112,7 +112,8 @@ def _footer(plan: Plan, out: str) -> list[str]:
             lines += _fix_lines(plan, fix, told)
     lines += _left_lines(plan)
     totals = _totals(plan)
-    lines += ["", f"Rollout {plan.rollout}: {totals['fixes']} fixes on {totals['changing']} of {len(plan.hosts)} hosts"
+    lines += ["", f"Rollout {plan.rollout}: {totals['fixes']} fix{'es' if totals['fixes'] != 1 else ''} on "
+              f"{totals['changing']} of {len(plan.hosts)} hosts"
               if totals["fixes"] else f"Nothing to repair on {len(plan.hosts)} hosts"]
     lines += [f"Note: {note}" for note in (*plan.notes, *never_run_note(plan))]
     lines += [f"Note: {host.host}: {note}" for host in plan.hosts.values() for note in host.notes]
