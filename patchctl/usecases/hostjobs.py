@@ -204,7 +204,8 @@ class HostVisits:
 
     def _poll(self, job: HostJob, host: Host, visit: Visit) -> JobOutcome:
         reply = visit.ask(Poll(job.attempt))
-        code, began, ended = [*reply.get("result").split(), "", "", ""][:3]
+        # By single spaces: where the result file is empty, the time after it must not be taken for the exit code.
+        code, began, ended = [*reply.get("result").split(" "), "", "", ""][:3]
         seconds = int(ended) - int(began) if began.isdigit() and ended.isdigit() else _number(reply.get("age"))
         marks = reply.all("mark")
         data: dict[str, Any] = {

@@ -91,6 +91,12 @@ class WindowsHost:
     search_failure: str = ""
     task_late: bool = False
     """The task scheduler never starts anything."""
+    task_dies: bool = False
+    """Its runner is killed as soon as it has begun."""
+    spoils_result: bool = False
+    """The result file is cut to nothing."""
+    spoils_files: bool = False
+    """What is sent arrives damaged."""
     task: subprocess.Popen[bytes] | None = None
     launched: list[str] = field(default_factory=list)
     """Attempts whose runner was started, each time again."""
@@ -220,7 +226,7 @@ class WindowsHost:
     def _staging(self, script: str, data: bytes) -> tuple[str, int] | None:
         received = re.fullmatch(re.escape(send_windows._RECEIVE.format(path="PATH")).replace("PATH", LITERAL), script)
         if received:
-            self.disk.path(received[1]).write_bytes(data)
+            self.disk.path(received[1]).write_bytes(data[:-1] if self.spoils_files else data)
             return "", 0
         if "DownloadFile($uri, $part)" in script:
             return copy_kept(self, script), 0

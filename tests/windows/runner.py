@@ -83,6 +83,8 @@ class Request:
         if not spool.is_dir():
             return "absent", ""
         if (spool / "result").exists():
+            if self.host.spoils_result:
+                (spool / "result").write_text("")
             self.host.finish_updates(spool)
             return "finished", ""
         if (spool / "ticket").exists():
@@ -166,7 +168,11 @@ class Request:
             (spool / "repairs").write_text("")
         if not self.host.task_late:
             self.host.launched.append(self.attempt)
-            self.host.task = self.host.disk.start("cmd", "/d", "/c", f"{BASE}\\runs\\{self.attempt}\\run.cmd")
+            run = ("cmd", "/d", "/c", f"{BASE}\\runs\\{self.attempt}\\run.cmd")
+            if self.host.task_dies:
+                (spool / "ticket").rename(spool / "begun")
+                run = ("cmd", "/d", "/c", "exit 1")
+            self.host.task = self.host.disk.start(*run)
         return "started"
 
     def write_fence(self, token: str, attempt: str) -> None:

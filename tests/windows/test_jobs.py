@@ -283,6 +283,15 @@ def test_a_lower_version_goes_in_after_the_higher_one_was_taken_off_by_its_own_f
         PLATFORM.install_script(replace(request, artefacts=(files[0], replace(own, uninstall="C:\\a.exe & calc"))))
 
 
+def test_a_result_that_was_cut_to_nothing_is_no_exit_code(rig: Rig) -> None:
+    """The time that follows it in the answer once was taken for one."""
+    rig.hosts["win1"].spoils_result = True
+    rig.job("stage")
+    assert rig.job("start").result == "started"
+    over = rig.poll_until_over()
+    assert (over.result, over.data["rc"], over.data["reason"]) == ("interrupted", None, "its result cannot be read")
+
+
 def test_an_interrupted_attempt_is_retried_without_dpkgs_remedy() -> None:
     found = diagnose_interruption({"step": "install", "boot_id": "x"}, PLATFORM.signatures)
     assert (found.signature, found.transient, found.remedy) == ("attempt-interrupted", True, "")
