@@ -11,7 +11,7 @@ from typing import Any
 from msgspec.structs import replace
 
 from patchctl.model.evidence import NOT_APPLICABLE, OK, UNKNOWN, Probe, Snapshot
-from patchctl.model.facts import FileSystem, HostFacts, OsRelease
+from patchctl.model.facts import FileSystem, HostFacts, OsRelease, RebootNeed
 from patchctl.model.text import one_line, strip_control
 
 _BOOT_ID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
@@ -47,6 +47,13 @@ pc_maps=$({ echo 1; grep -lsxE 'dbus-daemon|dbus-broker' /proc/[0-9]*/comm | cut
     path = substr($0, at); sub(/ \(deleted\)$/, "", path); print who " " path }' "/proc/$pid/maps"
 done | sort -u)
 printf '%s\n' "$pc_maps" | sed 's/^/map /'
+"""
+
+# Where no second kernel of a kind is kept: once it is replaced, the modules of the running one are gone.
+MODULES = r"""
+pc_running=$(uname -r)
+if [ -d "/usr/lib/modules/$pc_running" ] || [ -d "/lib/modules/$pc_running" ]; then echo "modules $pc_running"
+else echo "no-modules $pc_running"; fi
 """
 
 OS_RELEASE = Probe(
@@ -197,6 +204,27 @@ def unrestartable(lines: list[str]) -> tuple[str, ...]:
         if pid == 1 or command in ("dbus-daemon", "dbus-broker"):
             reasons.setdefault(command, f"{command}[{pid}] still runs the deleted {path}")
     return tuple(reasons.values())
+
+
+def read_module_reboot(snapshot: Snapshot, probe: str) -> tuple[RebootNeed, str]:
+    """Say whether a reboot is needed, and why; (unknown, reason) where a sign could not be read and none says yes.
+
+    `probe` is the one that asked MODULES.
+    """
+    reasons: list[str] = []
+    modules = snapshot.output(probe) or ""
+    if modules.startswith("no-modules ") and not is_container(snapshot):
+        running = one_line(modules.split(" ", 1)[1], 80)
+        reasons.append(f"the kernel was replaced: the modules of {running}, which runs, are gone")
+    deleted = snapshot.output("linux.deleted-files")
+    if deleted is not None:
+        reasons += unrestartable(deleted.splitlines())
+    if reasons:
+        return RebootNeed(True, tuple(reasons)), ""
+    for name in (probe, "linux.deleted-files", "linux.container"):
+        if snapshot.output(name) is None:
+            return RebootNeed(None), f"{name}: {snapshot.reason(name)}"
+    return RebootNeed(False), ""
 
 
 def read_init_files(text: str) -> tuple[tuple[str, str], ...]:

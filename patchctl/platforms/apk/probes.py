@@ -106,10 +106,6 @@ printf '%s\n' "$pc_plan" | sed -n \
 while read -r pc_new pc_to; do pc_fetch "$pc_new" "$pc_to"; done
 echo "rc 0"
 """
-_REBOOT = r"""
-pc_running=$(uname -r)
-if [ -d "/lib/modules/$pc_running" ]; then echo "modules $pc_running"; else echo "no-modules $pc_running"; fi
-"""
 LOCK_FUNCTIONS = r"""
 pc_holder() {
 for pc_lock in /lib/apk/db/lock /usr/lib/apk/db/lock /run/apk/db.lock; do
@@ -173,7 +169,7 @@ def scan_probes(refresh: str) -> tuple[Probe, ...]:
         Probe("apk.world", "cat /etc/apk/world", when=IS_APK, timeout=10, pending=True),
         Probe("apk.lists", ages, when=IS_APK, timeout=20, volatile=True, pending=True),
         Probe("apk.pending", pending_command(refresh), root=True, when=IS_APK, timeout=300, pending=True),
-        Probe("apk.reboot", _REBOOT, when=IS_APK, timeout=10),
+        Probe("apk.reboot", linux.MODULES, when=IS_APK, timeout=10),
         Probe("apk.boot-files", _BOOT_FILES, root=True, when=f"{IS_APK} && [ -r /proc/self/maps ]", timeout=60),
         Probe("apk.activity", DATABASE + 'stat -c %Y "$pc_db"', when=IS_APK, timeout=10),
         Probe("apk.updaters", _UPDATERS, root=True, when=IS_APK, timeout=10),

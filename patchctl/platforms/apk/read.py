@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from msgspec.structs import replace
 
 from patchctl.model.evidence import Snapshot
-from patchctl.model.facts import Artefact, HostFacts, Package, RebootNeed, Update
+from patchctl.model.facts import Artefact, HostFacts, Package, Update
 from patchctl.model.text import one_line, strip_control
 from patchctl.model.units import format_duration
 from patchctl.platforms import linux
@@ -45,7 +45,7 @@ def read_host(snapshot: Snapshot) -> HostFacts:
         unknown["updates"] = reason
     if facts.metadata_age is None:
         unknown["metadata_age"] = snapshot.reason("apk.lists") or "no index was ever fetched"
-    reboot, reason = _reboot(snapshot)
+    reboot, reason = linux.read_module_reboot(snapshot, "apk.reboot")
     if reason:
         unknown["reboot"] = reason
     return linux.read_surroundings(replace(facts, reboot=reboot), snapshot, "apk", unknown)
@@ -170,19 +170,3 @@ def _with_updates(facts: HostFacts, snapshot: Snapshot) -> tuple[HostFacts, str]
         return facts, "the installed packages or /etc/apk/world are unknown"
     updates, removals = read_pending(sections, facts.packages, facts.held)
     return replace(facts, updates=tuple(updates), removals=tuple(removals)), ""
-
-
-def _reboot(snapshot: Snapshot) -> tuple[RebootNeed, str]:
-    reasons: list[str] = []
-    modules = snapshot.output("apk.reboot") or ""
-    if modules.startswith("no-modules ") and not linux.is_container(snapshot):
-        reasons.append(f"the kernel was replaced: the modules of {one_line(modules[11:], 80)}, which runs, are gone")
-    deleted = snapshot.output("linux.deleted-files")
-    if deleted is not None:
-        reasons += linux.unrestartable(deleted.splitlines())
-    if reasons:
-        return RebootNeed(True, tuple(reasons)), ""
-    for probe in ("apk.reboot", "linux.deleted-files", "linux.container"):
-        if snapshot.output(probe) is None:
-            return RebootNeed(None), f"{probe}: {snapshot.reason(probe)}"
-    return RebootNeed(False), ""

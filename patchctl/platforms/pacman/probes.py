@@ -142,13 +142,6 @@ true
 
 _HOLDS = "pacman-conf IgnorePkg; pacman-conf IgnoreGroup | sed 's/^/group:/'"
 
-# Arch keeps no second kernel of a kind: once it is replaced, the modules of the running one are gone.
-_REBOOT = r"""
-pc_running=$(uname -r)
-if [ -d "/usr/lib/modules/$pc_running" ] || [ -d "/lib/modules/$pc_running" ]; then echo "modules $pc_running"
-else echo "no-modules $pc_running"; fi
-"""
-
 _BOOT_FILES = linux.INIT_MAPS + r"""
 pacman -Qo $(printf '%s\n' "$pc_maps" | cut -d' ' -f2- | sort -u) --color never 2>/dev/null |
   sed -n 's/^\(.*\) is owned by \([^ ]*\) [^ ]*$/own \2: \1/p'
@@ -196,7 +189,7 @@ def scan_probes(refresh: str) -> tuple[Probe, ...]:
         Probe("pacman.pending", pending_command(refresh), root=refresh != "never", when=IS_PACMAN, timeout=300,
               pending=True),
         Probe("pacman.audit", _AUDIT, root=True, when=IS_PACMAN, timeout=60),
-        Probe("pacman.reboot", _REBOOT, when=IS_PACMAN, timeout=10),
+        Probe("pacman.reboot", linux.MODULES, when=IS_PACMAN, timeout=10),
         Probe("pacman.boot-files", _BOOT_FILES, root=True, when=f"{IS_PACMAN} && [ -r /proc/self/maps ]", timeout=60),
         Probe("pacman.activity", _ACTIVITY, when=IS_PACMAN, timeout=10),
         Probe("pacman.updaters", _UPDATERS, when=IS_PACMAN, timeout=30),

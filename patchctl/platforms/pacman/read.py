@@ -11,7 +11,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from patchctl.model.evidence import Snapshot
-from patchctl.model.facts import Artefact, HostFacts, Package, RebootNeed, Update
+from patchctl.model.facts import Artefact, HostFacts, Package, Update
 from patchctl.model.text import one_line, strip_control
 from patchctl.model.units import format_duration
 from patchctl.model.versions import pacman
@@ -69,7 +69,7 @@ def read_host(snapshot: Snapshot) -> HostFacts:
         unknown["updates"] = reason
     if facts.metadata_age is None:
         unknown["metadata_age"] = snapshot.reason("pacman.lists") or "no package databases"
-    reboot, reason = _reboot(snapshot)
+    reboot, reason = linux.read_module_reboot(snapshot, "pacman.reboot")
     if reason:
         unknown["reboot"] = reason
     return linux.read_surroundings(replace(facts, reboot=reboot), snapshot, "pacman", unknown)
@@ -266,21 +266,3 @@ def _holds(version: str, sign: str | None, wanted: str | None) -> bool:
         return True
     order = pacman.compare(version, wanted)
     return {0: "=", -1: "<", 1: ">"}[order] in sign
-
-
-def _reboot(snapshot: Snapshot) -> tuple[RebootNeed, str]:
-    """Say whether a reboot is needed, and why; (unknown, reason) where a sign could not be read and none says yes."""
-    reasons: list[str] = []
-    modules = snapshot.output("pacman.reboot") or ""
-    if modules.startswith("no-modules ") and not linux.is_container(snapshot):
-        running = one_line(modules.split(" ", 1)[1], 80)
-        reasons.append(f"the kernel was replaced: the modules of {running}, which runs, are gone")
-    deleted = snapshot.output("linux.deleted-files")
-    if deleted is not None:
-        reasons += linux.unrestartable(deleted.splitlines())
-    if reasons:
-        return RebootNeed(True, tuple(reasons)), ""
-    for probe in ("pacman.reboot", "linux.deleted-files", "linux.container"):
-        if snapshot.output(probe) is None:
-            return RebootNeed(None), f"{probe}: {snapshot.reason(probe)}"
-    return RebootNeed(False), ""
