@@ -36,8 +36,9 @@ _NONCE = re.compile(r"[0-9a-f]{16,64}")
 
 # $1 id, $2 deadline in seconds, $3 cap in bytes, $4 1 = needs root, $5 guard, $6 command, $7 tidy or nothing.
 # The exit code travels behind the text as a last line of its own; awk holds one line back to find it. A first line of
-# ours proves that head and awk pass a NUL on: where they do not (busybox; awk says 4), the probe is asked anew with NUL
-# made a byte that no UTF-8 text holds, as are all after it. One guard for all probes signals every second, which ends
+# ours proves that head and awk pass a NUL on: where they do not (busybox; awk says 4) NUL is made a byte that no UTF-8
+# text holds, from then on. A first probe that is tidy is then asked anew; before any other it is tried out, because one
+# that is cut off may leave a working folder. One guard for all probes signals every second, which ends
 # `wait`: so nobody waits for a process in D state, and a deadline is counted in seconds that passed here. Every process
 # counts, because hundreds of hosts may share the cores they run on: a guard is asked once for all probes that have it,
 # apart from their output and without a process where builtins answer it, and head replaces the shell that starts it.
@@ -60,8 +61,10 @@ pc_probe() {
   if [ "$pc_rc" != 0 ]; then pc_say ">$1 na 0 0 0 ."; return; fi
   pc_flush
   [ -n "$7" ] || pc_left=1
+  [ -n "$pc_sure$7" ] || pc_check
   pc_ask "$1" "$2" "$3" "$6"
-  if [ "$pc_rc" = 4 ] && [ -z "$pc_nul$pc_late" ]; then pc_nul=1; pc_ask "$1" "$2" "$3" "$6"; fi
+  if [ "$pc_rc" = 4 ] && [ -z "$pc_sure$pc_late" ]; then pc_nul=1; pc_ask "$1" "$2" "$3" "$6"; fi
+  pc_sure=1
   if [ -n "$pc_late" ]; then pc_say "!$1 timeout ."; fi
 }
 pc_say() { pc_out="$pc_out
@@ -92,6 +95,10 @@ pc_head() {
     *) if [ "$(printf abcd | head -c 3 2>/dev/null)" = abc ]; then head -c $(($1 + ROOM)); else cat; fi |
       tr '\000' '\377' ;;
   esac
+}
+pc_check() {
+  [ "$(printf 'a\000bcd' | head -c 3 2>/dev/null | awk '{ print length($0) }' 2>/dev/null)" = 3 ] || pc_nul=1
+  pc_sure=1
 }
 pc_know() { if eval "$1" >/dev/null 2>&1; then pc_said=$pc_said+$1$N; else pc_said=$pc_said-$1$N; fi; }
 pc_wait() {
@@ -140,7 +147,7 @@ umask 077
 PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin:$PATH LC_ALL=C LANGUAGE=C
 export PATH LC_ALL LANGUAGE
 unset CDPATH ENV BASH_ENV IFS POSIXLY_CORRECT GREP_OPTIONS GREP_COLOR
-pc_me=$$ pc_nul= pc_left= pc_out=
+pc_me=$$ pc_nul= pc_sure= pc_left= pc_out=
 pc_uid=${{patchctl_uid:-$(id -u 2>/dev/null)}}  # the shell that reads us may know it already
 pc_as=user; [ "$pc_uid" = 0 ] && pc_as=root
 pc_said=$N+$N  # no guard at all says yes

@@ -31,7 +31,7 @@ class Probe(Struct, frozen=True):
     pending: bool = False
     """What is pending is read from it: `updates` asks these probes only, a scan asks all."""
     tidy: bool = False
-    """Known to leave no process behind, so that nobody need look for one (which costs a host with many processes)."""
+    """Known to leave nothing behind, even when cut off: nobody need look for a process (which costs a busy host)."""
 
 
 class Evidence(Struct, frozen=True):

@@ -62,7 +62,7 @@ OS_RELEASE = Probe(
 _OS_PART = "@@ os-release\n"
 
 PROBES: tuple[Probe, ...] = (
-    Probe("linux.clock", "date +%s", timeout=10, volatile=True),
+    Probe("linux.clock", "date +%s", timeout=10, volatile=True, tidy=True),
     OS_RELEASE,
     Probe("linux.uname", "uname -s; uname -r; uname -m", timeout=10),
     Probe("linux.boot-id", "cat /proc/sys/kernel/random/boot_id", timeout=10),

@@ -67,7 +67,7 @@ if [ MODE = always ] || { [ MODE = auto ] && [ $((pc_now - pc_old)) -gt LIMIT ];
   if [ -z "$pc_work" ]; then
     echo "E: no folder for lists of our own can be made in $pc_places"; echo "rc 1"
   else
-    trap 'rm -rf "$pc_work"; exit 143' TERM HUP INT
+    trap 'rm -rf "$pc_work"; exit 143' TERM HUP INT PIPE
     trap 'rm -rf "$pc_work"' EXIT
     mkdir -p "$pc_work/lists/partial" "$pc_work/cache/archives/partial" && chmod 755 "$pc_work" "$pc_work/lists"
     chown _apt "$pc_work/lists/partial" 2>/dev/null
