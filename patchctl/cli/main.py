@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import importlib
+import os
 import sys
 
 import click
@@ -91,6 +92,7 @@ def run() -> None:
     from patchctl.cli.interrupts import stop_on_signals
     from patchctl.cli.streams import prepare_streams
 
+    os.umask(os.umask(0o077) | 0o002)  # no file of ours is for everybody to write: settings may run commands
     prepare_streams()
     stop_on_signals()
     from patchctl.cli.redacting import CleanStream, RunSecrets

@@ -152,3 +152,10 @@ def test_an_unset_variable_never_means_every_host_or_the_latest_rollout(tmp_path
     (tmp_path / "policies" / "p.yaml").write_text("policy: p\nhosts: all\nrings: [{name: r}]\n")
     done = patchctl(tmp_path, *argv)
     assert done.returncode == 2 and (b"it is empty" in done.stderr or b"names no host" in done.stderr), done
+
+
+def test_nothing_is_made_that_everybody_may_write(tmp_path):
+    assert patchctl(tmp_path, "init", "p", umask=0).returncode == 0
+    for path in (tmp_path / "p", *(tmp_path / "p").rglob("*")):
+        assert not path.stat().st_mode & 0o002, path
+    assert patchctl(tmp_path / "p", "config", "show").returncode == 0
