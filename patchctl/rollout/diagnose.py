@@ -34,7 +34,7 @@ _CODE_CLASSES: tuple[tuple[str, str, bool, str], ...] = (
     ("fenced", "policy", False, ""),
     ("reboot", "reboot", False, ""),
 )
-_NOISE = re.compile(r"^\s*(?:patchctl: step .*)?$")
+_NOISE = re.compile(r"^\s*(?:patchctl: (?:step|transaction) .*)?$")
 _MAX_LINE = 2000
 _SHOWN = 160
 """Characters of the last line that a message holds; all of it is the evidence."""

@@ -14,9 +14,13 @@ import pytest
 from msgspec.structs import replace
 
 from patchctl.model.evidence import OK, Evidence
+from patchctl.model.facts import Artefact
+from patchctl.model.plan import Change
+from patchctl.platforms.contract import InstallRequest
 from patchctl.platforms.dnf.pending import read_pending
 from patchctl.platforms.dnf.probes import WORK, pending_command
 from patchctl.platforms.dnf.read import read_check, read_host
+from patchctl.platforms.dnf.scripts import install_script
 from patchctl.platforms.dnf.signatures import SIGNATURES
 from patchctl.platforms.dnf.yum3 import YUM_PROGRAM
 from tests.platforms.cases import load_case
@@ -61,6 +65,27 @@ def test_what_needs_restarting_says_is_named() -> None:
     said = Evidence("dnf.restart", OK, NEEDS_RESTARTING, rc=0)
     facts = read_host(replace(snapshot, evidence={**snapshot.evidence, "dnf.restart": said}))
     assert facts.reboot.reasons[:2] == ("updated since the boot: kernel", "updated since the boot: systemd")
+
+
+# The real yum on lab hosts: what went wrong comes in the middle of its own progress.
+SCRIPTLETS = """\
+  Updating   : lab-dependency-2.0-1.el9.noarch                             2/16Error in PREIN scriptlet in rpm package \
+lab-broken-2.0-1.el9.noarch
+
+  Updating   : lab-config-2.0-1.el9.noarch                                 4/16
+Non-fatal POSTIN scriptlet failure in rpm package lab-broken-post-2.0-1.el9.noarch
+"""
+
+
+def test_failed_scriptlets_are_found_within_a_line(bare: Path) -> None:
+    change = Change("tool", "noarch", "1-1", "2-1")
+    file = Artefact("tool", "2-1", "noarch", "a" * 64, 1, "tool.rpm", "", "r")
+    text = install_script(InstallRequest((change,), (file,)))
+    (command,) = re.findall(r"^pc_bad=.*?sort -u\)$", text, re.MULTILINE | re.DOTALL)
+    (bare / "output").write_text(SCRIPTLETS)
+    (bare / "sort").symlink_to("/usr/bin/sort")
+    found = run(bare, f"pc_work={bare}\n{command}\nprintf '%s\\n' \"$pc_bad\"").splitlines()
+    assert found == ["POSTIN lab-broken-post-2.0-1.el9.noarch", "PREIN lab-broken-2.0-1.el9.noarch"]
 
 
 def test_a_transaction_that_yum_did_not_finish_is_told() -> None:

@@ -162,7 +162,11 @@ pc_strange=$(awk -F'|' '
 ' {planned} {removals} - <"$pc_work/would" | head -n 5 | tr '\\n' ' ')
 [ -z "$pc_strange" ] || {{ echo "patchctl: unplanned $pc_strange"; exit 1; }}
 echo 'patchctl: step install'
-{{ pc_manager {verb} {words}; echo $? >"$pc_work/rc"; }} | tee "$pc_work/output"
+if [ "$pc_tool" = yum ] && ! grep -q '^change|' "$pc_work/would"; then
+  echo 'all of it is installed already'; echo 0 >"$pc_work/rc"  # which yum calls a failure
+else
+  {{ pc_manager {verb} {words}; echo $? >"$pc_work/rc"; }} | tee "$pc_work/output"
+fi
 pc_rc=1; {{ read -r pc_rc <"$pc_work/rc"; }} 2>/dev/null
 fi
 # What is still there of what is to go (the way back of a package that was new). rpm says whether nothing needs it; then
@@ -182,7 +186,9 @@ while [ "$pc_number" -lt "${{pc_after:-0}}" ]; do
   echo "patchctl: transaction ${{pc_tool%5}} history info $pc_number"
 done
 [ "$pc_rc" != 200 ] || {{ pc_held=$(pc_holder) && echo "patchctl: lock-held $pc_held"; }}
-pc_bad=$(sed -n 's/^.*%\\(pre\\|post\\|prein\\|postin\\|posttrans\\)(\\([^)]*\\)) scriptlet failed.*/\\1 \\2/p' \\
+pc_bad=$(sed -n -e 's/^.*%\\(pre\\|post\\|prein\\|postin\\|posttrans\\)(\\([^)]*\\)) scriptlet failed.*/\\1 \\2/p' \\
+  -e 's/^.*Error in \\([A-Za-z]*\\) scriptlet in rpm package \\([^ ]*\\).*/\\1 \\2/p' \\
+  -e 's/^.*Non-fatal \\([A-Za-z]*\\) scriptlet failure in rpm package \\([^ ]*\\).*/\\1 \\2/p' \\
   "$pc_work/output" 2>/dev/null | sort -u)
 [ -z "$pc_bad" ] || {{ printf '%s\\n' "$pc_bad" | sed 's/^/patchctl: scriptlet /'; [ "$pc_rc" != 0 ] || pc_rc=1; }}
 {TWICE} | sed 's/^/patchctl: duplicate /'

@@ -374,6 +374,8 @@ def check(base, directory, words):
         path = os.path.join(directory, word)
         pkg = yum.packages.YumLocalPackage(ts=base.rpmdb.readOnlyTS(), filename=path)
         old = installed.get((pkg.name, pkg.arch)) or installed.get((pkg.name, "noarch")) or []
+        if [p for p in old if compare(tuple_of(pkg), tuple_of(p)) == 0]:
+            continue  # put there by an attempt that was cut
         down = old and compare(tuple_of(pkg), tuple_of(old[0])) < 0 and not base.allowedMultipleInstalls(pkg)
         if not (base.downgradeLocal(path) if down else base.installLocal(path)):
             fail("yum would do nothing with %s" % word)
