@@ -20,7 +20,8 @@ limits: {concurrency: 100%, errors: 0, unreachable: 0, changed: 0, host_time: 20
 """
 
 
-# Wine once answered 9009 (not found) for msiexec on a busy machine, and not again in nine runs: not understood yet.
+# Wine once answered 9009 for msiexec on a busy machine, not again in nine runs. Its cmd sets 9009 for all that
+# CreateProcess refuses, not only for programs that are not found: which it was cannot be told any more.
 @pytest.mark.soak
 @pytest.mark.skipif(bool(why_not()), reason=f"Wine test left out: {why_not()}")
 def test_a_host_that_allows_only_remoting_is_scanned_and_patched(tmp_path: Path) -> None:
