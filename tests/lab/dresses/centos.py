@@ -6,9 +6,8 @@ Only where somebody has those sources: `why_not()` says what is missing.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
-
-from msgspec.structs import replace
 
 from tests.lab.base import get_base
 from tests.lab.dress import AWAY
