@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from patchctl.assess.asking.frames import read_frames
 from patchctl.assess.checks.contract import Answer, Args, Batch, CheckType, Unreadable
-from patchctl.assess.checks.registry import all_checks
+from patchctl.assess.checks.registry import all_checks, check_named
 from patchctl.assess.native.answers import CaseAnswers, SnapshotAnswers, probes_of, read_case, write_case
 from patchctl.assess.native.arguments import read_arguments
 from patchctl.assess.native.tree import Leaf, judge
@@ -171,3 +171,10 @@ def test_there_are_the_types_that_the_manual_promises() -> None:
         "package", "file", "walk", "sshd", "config", "sysctl", "unit", "module", "mount", "user", "group", "sudoers",
         "pam", "cron", "listen", "process", "firewall", "audit", "apparmor", "selinux", "certificate", "value",
         "environment", "grub", "command"}
+
+
+def test_each_check_type_is_in_the_file_that_bears_its_name() -> None:
+    """A baseline that uses a type loads just that file."""
+    assert {name: check.name for name, check in all_checks().items()} == {name: name for name in all_checks()}
+    assert check_named("contract") is None
+    assert check_named("os.path") is None

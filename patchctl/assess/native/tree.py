@@ -14,7 +14,7 @@ from msgspec import Struct, field
 from msgspec.structs import replace
 
 from patchctl.assess.checks.contract import Answers, CheckType, NotApplicable, Question, Unreadable
-from patchctl.assess.checks.registry import all_checks
+from patchctl.assess.checks.registry import all_checks, check_named
 from patchctl.assess.native.arguments import read_arguments, suggestion
 from patchctl.model.assessment import ERROR, FAIL, NOT_APPLICABLE, PASS, UNKNOWN, Item, Remediation
 from patchctl.model.text import one_line
@@ -70,7 +70,7 @@ def read_tree(data: Any, parameters: Mapping[str, str], path: Path, faults: list
     if name in COMBINATIONS:
         nodes = [given] if name == "not" and isinstance(given, Mapping) else given
         return _combined(str(name), nodes, parameters, path, (*path, name), faults, single=nodes is not given)
-    check = all_checks().get(str(name))
+    check = check_named(str(name))
     if check is None:
         faults.append(Fault((*path, name), "unknown-check-type", f"no check type {str(name)!r}",
                             suggestion(str(name), (*all_checks(), *COMBINATIONS)), key=True))
@@ -101,7 +101,10 @@ def leaves(node: Node) -> Iterator[Leaf]:
 
 
 def type_of(leaf: Leaf) -> CheckType:
-    return all_checks()[leaf.type]
+    check = check_named(leaf.type)
+    if check is None:
+        raise KeyError(leaf.type)  # read_tree lets none through that is not there
+    return check
 
 
 def questions_of(node: Node) -> list[Question]:
