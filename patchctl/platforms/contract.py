@@ -2,6 +2,9 @@
 
 One file per platform in this folder with a module-level `PLATFORM`; platforms/registry.py finds them. The contract
 tests in tests/platforms/ run over every one that is found, with its captured cases.
+
+Every run loads every platform, for its probes, and then reads the answers of few: a platform imports what reads answers
+where it is called.
 """
 
 from __future__ import annotations

@@ -10,7 +10,7 @@ from patchctl.model.facts import Artefact, HostFacts, OsRelease
 from patchctl.model.plan import Change
 from patchctl.model.rollout import Signature
 from patchctl.platforms import linux
-from patchctl.platforms.apk import earlier, probes, read, scripts
+from patchctl.platforms.apk import probes, scripts
 from patchctl.platforms.apk.signatures import SIGNATURES
 from patchctl.platforms.contract import InstallRequest
 from patchctl.platforms.sections import split_sections
@@ -31,6 +31,8 @@ class Apk:
         return (*linux.PROBES, *probes.scan_probes(refresh))
 
     def read(self, snapshot: Snapshot) -> HostFacts:
+        from patchctl.platforms.apk import read
+
         return read.read_host(snapshot)
 
     def resolve_probe(self, changes: Sequence[Change], refresh: str = "auto") -> Probe:
@@ -38,13 +40,19 @@ class Apk:
         return Probe("apk.resolve", text, root=True, when=probes.IS_APK, timeout=600)
 
     def read_resolution(self, output: str) -> HostFacts:
+        from patchctl.platforms.apk import read
+
         return read.read_resolution(split_sections(output))
 
     def earlier_probe(self, changes: Sequence[Change], refresh: str = "auto") -> Probe:
+        from patchctl.platforms.apk import earlier
+
         text = earlier.command(changes, refresh)
         return Probe("apk.earlier", text, root=True, when=probes.IS_APK, timeout=600)
 
     def read_earlier(self, changes: Sequence[Change], output: str) -> tuple[Artefact, ...]:
+        from patchctl.platforms.apk import earlier
+
         return earlier.read(changes, output)
 
     def fingerprint_probe(self, packages: Sequence[str]) -> Probe:

@@ -12,8 +12,7 @@ from patchctl.model.plan import Change
 from patchctl.model.rollout import Signature
 from patchctl.platforms import linux
 from patchctl.platforms.contract import InstallRequest
-from patchctl.platforms.dnf import earlier, probes, read, scripts
-from patchctl.platforms.dnf.pending import read_pending
+from patchctl.platforms.dnf import probes, scripts
 from patchctl.platforms.dnf.signatures import SIGNATURES
 
 
@@ -32,9 +31,13 @@ class Dnf:
         return (*linux.PROBES, *probes.scan_probes(refresh))
 
     def read(self, snapshot: Snapshot) -> HostFacts:
+        from patchctl.platforms.dnf import read
+
         return read.read_host(snapshot)
 
     def reader(self) -> Callable[[Snapshot], HostFacts]:
+        from patchctl.platforms.dnf import read
+
         memo = Memo()
         return lambda snapshot: read.read_host(snapshot, memo)
 
@@ -42,15 +45,21 @@ class Dnf:
         return Probe("dnf.resolve", probes.resolve_command(changes, refresh), when=probes.IS_RPM, timeout=300)
 
     def read_resolution(self, output: str) -> HostFacts:
-        found = read_pending(output)
+        from patchctl.platforms.dnf import pending
+
+        found = pending.read_pending(output)
         if found.error:
             return HostFacts(unknown=(("updates", found.error),))
         return HostFacts(updates=found.updates, artefacts=found.artefacts, removals=found.removals)
 
     def earlier_probe(self, changes: Sequence[Change], refresh: str = "auto") -> Probe:
+        from patchctl.platforms.dnf import earlier
+
         return Probe("dnf.earlier", earlier.command(changes, refresh), root=True, when=probes.IS_RPM, timeout=300)
 
     def read_earlier(self, changes: Sequence[Change], output: str) -> tuple[Artefact, ...]:
+        from patchctl.platforms.dnf import earlier
+
         return earlier.read(changes, output)
 
     def fingerprint_probe(self, packages: Sequence[str]) -> Probe:

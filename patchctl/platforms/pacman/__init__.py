@@ -12,7 +12,7 @@ from patchctl.model.rollout import Signature
 from patchctl.model.text import quote_sh
 from patchctl.platforms import linux
 from patchctl.platforms.contract import InstallRequest
-from patchctl.platforms.pacman import earlier, probes, read, scripts
+from patchctl.platforms.pacman import probes, scripts
 from patchctl.platforms.pacman.signatures import SIGNATURES
 from patchctl.platforms.sections import split_sections
 
@@ -36,6 +36,8 @@ class Pacman:
         return (*linux.PROBES, *probes.scan_probes(refresh))
 
     def read(self, snapshot: Snapshot) -> HostFacts:
+        from patchctl.platforms.pacman import read
+
         return read.read_host(snapshot)
 
     def resolve_probe(self, changes: Sequence[Change], refresh: str = "auto") -> Probe:
@@ -43,12 +45,18 @@ class Pacman:
         return Probe("pacman.resolve", text, root=refresh != "never", when=probes.IS_PACMAN, timeout=300)
 
     def read_resolution(self, output: str) -> HostFacts:
+        from patchctl.platforms.pacman import read
+
         return read.read_resolution(split_sections(output))
 
     def earlier_probe(self, changes: Sequence[Change], refresh: str = "auto") -> Probe:
+        from patchctl.platforms.pacman import earlier
+
         return Probe("pacman.earlier", earlier.command(changes), when=probes.IS_PACMAN, timeout=300)
 
     def read_earlier(self, changes: Sequence[Change], output: str) -> tuple[Artefact, ...]:
+        from patchctl.platforms.pacman import earlier
+
         return earlier.read(changes, output)
 
     def fingerprint_probe(self, packages: Sequence[str]) -> Probe:

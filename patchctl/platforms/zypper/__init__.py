@@ -13,7 +13,7 @@ from patchctl.model.text import quote_sh
 from patchctl.platforms import linux
 from patchctl.platforms.contract import InstallRequest
 from patchctl.platforms.sections import split_sections
-from patchctl.platforms.zypper import earlier, pending, probes, read, scripts
+from patchctl.platforms.zypper import probes, scripts
 from patchctl.platforms.zypper.signatures import SIGNATURES
 
 
@@ -32,6 +32,8 @@ class Zypper:
         return (*linux.PROBES, *probes.scan_probes(refresh))
 
     def read(self, snapshot: Snapshot) -> HostFacts:
+        from patchctl.platforms.zypper import read
+
         return read.read_host(snapshot)
 
     def resolve_probe(self, changes: Sequence[Change], refresh: str = "auto") -> Probe:
@@ -39,13 +41,19 @@ class Zypper:
         return Probe("zypper.resolve", text, root=True, when=probes.IS_ZYPPER, timeout=300)
 
     def read_resolution(self, output: str) -> HostFacts:
+        from patchctl.platforms.zypper import pending
+
         return pending.read_resolution(split_sections(output))
 
     def earlier_probe(self, changes: Sequence[Change], refresh: str = "auto") -> Probe:
+        from patchctl.platforms.zypper import earlier
+
         text = earlier.command(changes, refresh)
         return Probe("zypper.earlier", text, root=True, when=probes.IS_ZYPPER, timeout=300)
 
     def read_earlier(self, changes: Sequence[Change], output: str) -> tuple[Artefact, ...]:
+        from patchctl.platforms.zypper import earlier
+
         return earlier.read(changes, output)
 
     def fingerprint_probe(self, packages: Sequence[str]) -> Probe:
