@@ -93,7 +93,8 @@ def arrange_plan(
         inventory_sources=inventory.sources,
         limit=limit,
         next_due=min((o.next_due for o in outlines.values() if o.next_due is not None), default=None),
-        notes=(*_list_notes(policy, assigned, late), *_note_boots(outlines)),
+        notes=(*_list_notes(policy, assigned, late), *_note_untried(rings, assigned, outlines),
+               *_note_boots(outlines)),
     )
 
 
@@ -244,6 +245,18 @@ def _note_boots(outlines: Mapping[str, HostOutline]) -> list[str]:
     return [
         f"{_shorten(names)} have the same boot id: one machine under several names, or containers on one kernel"
         for names in booted.values() if len(names) > 1
+    ]
+
+
+def _note_untried(
+    rings: Sequence[PlannedRing], assigned: Mapping[str, Sequence[str]], outlines: Mapping[str, HostOutline]
+) -> list[str]:
+    """Tell of rings that try nothing out for the rings behind them, because nothing is done on any of their hosts."""
+    works = {ring.name: any(outlines[name].works for wave in ring.waves for name in wave) for ring in rings}
+    return [
+        f"ring {ring.name}: nothing is done on {_shorten(assigned[ring.name])}, so the next ring is changed first"
+        for number, ring in enumerate(rings, 1)
+        if assigned[ring.name] and not works[ring.name] and any(works[later.name] for later in rings[number:])
     ]
 
 

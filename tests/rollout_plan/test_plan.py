@@ -295,6 +295,21 @@ def test_hosts_without_work_come_after_those_with() -> None:
     assert {int(name[1:]) % 2 for name in order[:5]} == {1}
 
 
+def test_a_canary_that_tries_nothing_out_is_noted() -> None:
+    policy = replace(EVERYTHING, rings=(RingSpec("canary", hosts="a"), RingSpec("rest")))
+    inventory = make_inventory(Host("a"), Host("b"))
+
+    def said(a: Survey, b: Survey) -> list[str]:
+        return [note for note in plan_all(policy, inventory, {"a": a, "b": b}).notes if note.startswith("ring ")]
+
+    note = "ring canary: nothing is done on a, so the next ring is changed first"
+    assert said(survey(), survey(OPENSSL)) == [note]
+    assert said(survey(OPENSSL), survey(OPENSSL)) == []
+    assert said(survey(), survey()) == []
+    inventory = make_inventory(Host("a", groups=("db",)), Host("b"), groups={"db": Group("db", ("a",), max_down=0)})
+    assert said(survey(OPENSSL), survey(OPENSSL)) == [note], "blocked"
+
+
 def test_leftover_hosts_and_unbuilt_keys_are_noted() -> None:
     policy = replace(
         EVERYTHING, rings=(RingSpec("one", size="1"),), extra=(("bundle", "x"),))
