@@ -107,6 +107,9 @@ def run() -> None:
         from patchctl.cli.failure import report_failure
 
         code = report_failure(error, sys.argv[1:])
-    sys.stdout.flush()
+    try:
+        sys.stdout.flush()
+    except OSError:  # a full disk: said already, and Python would try once more at its end and exit with 120
+        sys.stdout.discard()
     gc.freeze()  # Python looks for garbage once more at its end: an eighth of a short run, for memory that goes anyway
     sys.exit(code if isinstance(code, int) else 0)

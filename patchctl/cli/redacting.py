@@ -75,16 +75,16 @@ class CleanStream:
         try:
             self._stream.flush()
         except BrokenPipeError:
-            self._to_nobody()
+            self.discard()
 
     def _send(self, text: str) -> None:
         try:
             self._stream.write(text)
         except BrokenPipeError:
-            self._to_nobody()
+            self.discard()
 
-    def _to_nobody(self) -> None:
-        """Put /dev/null in the place of the closed pipe; what the stream still holds goes there too."""
+    def discard(self) -> None:
+        """Put /dev/null in the place of a closed pipe or a full disk; what the stream still holds goes there too."""
         nobody = os.open(os.devnull, os.O_WRONLY)
         os.dup2(nobody, self._stream.fileno())
         os.close(nobody)

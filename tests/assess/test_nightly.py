@@ -113,9 +113,12 @@ def alone(tmp_path):
 
 def night(folder: Path, **how) -> subprocess.Popen:
     env = {**os.environ, "XDG_CACHE_HOME": str(folder / "cache"), "COLUMNS": "80"}
+    env.pop("PYTHONUNBUFFERED", None)  # cron sets none, and what is still in a buffer at the end is a case of its own
     how = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **how}
     return subprocess.Popen([sys.executable, "-m", "patchctl", *NIGHT], cwd=folder, env=env, text=True,
-                            stdin=subprocess.DEVNULL, **how)
+                            stdin=subprocess.DEVNULL,
+                            # As a shell starts it: tests that run in the background ignore SIGINT.
+                            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL), **how)
 
 
 def outcome(folder: Path, **how) -> tuple[int, str, str]:

@@ -128,7 +128,7 @@ def test_a_signal_ends_a_visit_with_its_code_unless_nohup_says_otherwise(tmp_pat
         running = subprocess.Popen(
             [*PROGRAM, "scan", "-o", "json"], cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
             env={**os.environ, "PYTHONPATH": str(ROOT), "HOME": str(tmp_path)},
-            preexec_fn=lambda: signal.signal(number, signal.SIG_IGN) if ignored else None)
+            preexec_fn=lambda: signal.signal(number, signal.SIG_IGN if ignored else signal.SIG_DFL))
         with silent.accept()[0]:
             running.send_signal(number)
             out, errors = running.communicate(timeout=60)
