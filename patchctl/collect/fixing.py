@@ -170,9 +170,14 @@ def render_listing(attempt: str) -> str:
     return f"cat {BACKUPS}/{attempt}/results 2>/dev/null; true"
 
 
+def backup_folder(attempt: str) -> str:
+    """Return the folder on the host in which an attempt put aside what it changed."""
+    return f"{BACKUPS}/{attempt}"
+
+
 def render_answer(attempt: str) -> str:
     """Return the text by which the controller, who has just logged in, answers a payload that asks for it."""
-    folder = f"{BACKUPS}/{attempt}"
+    folder = backup_folder(attempt)
     return f"if [ -e {folder}/asking ]; then : >{folder}/answered; fi\n"
 
 

@@ -214,6 +214,11 @@ def render_listing(attempt: str) -> str:
     return f"if ([IO.File]::Exists({path})) {{ [IO.File]::ReadAllLines({path}) }}\n"
 
 
+def backup_folder(attempt: str) -> str:
+    """Return the folder on the host in which an attempt put aside what it changed."""
+    return f"{BACKUPS}\\{attempt}"
+
+
 def render_answer(attempt: str) -> str:
     """Return PowerShell by which the controller, who has just logged in, answers a payload that asks for it."""
     asking, answered = (quote_powershell(f"{BACKUPS}\\{attempt}\\{name}") for name in ("asking", "answered"))

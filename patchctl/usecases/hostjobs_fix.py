@@ -102,8 +102,7 @@ class FixVisits(HostVisits):
         found = super()._poll(job, host, visit)
         if found.result in ("finished", "interrupted"):
             found.data["changes"] = [{"fix": c["package"], "from": "", "to": c["to"]} for c in found.data["changes"]]
-            way = _way(visit)
-            found.data["backup"] = f"{way.BACKUPS}{'/' if way is fixing else chr(92)}{job.attempt}"
+            found.data["backup"] = _way(visit).backup_folder(job.attempt)
         return found
 
     def _verify(self, job: HostJob, host: Host, visit: Visit) -> JobOutcome:

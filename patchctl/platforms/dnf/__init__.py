@@ -1,4 +1,4 @@
-"""Red Hat Enterprise Linux and its relatives: rpm with dnf 4 or 5; yum as far as what is pending goes."""
+"""Red Hat Enterprise Linux and its relatives: rpm with dnf 4, dnf 5 or yum 3."""
 
 from __future__ import annotations
 
