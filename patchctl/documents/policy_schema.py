@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
 from patchctl.documents.fields import (
     Budget,
@@ -47,6 +47,13 @@ def _read_timezone(value: Any) -> str:
     except ValueError as error:
         raise fail("unknown-timezone", str(error)) from error
     return text
+
+
+def _read_rings(value: Any) -> Any:
+    """Refuse an empty list: somebody who wrote it may mean "none", and would get everything at once."""
+    if isinstance(value, list) and not value:
+        raise fail("empty-value", "a list of rings names at least one", "leave rings out to patch all at once")
+    return value
 
 
 def _read_blackout(value: Any) -> str:
@@ -213,7 +220,7 @@ class PolicyFile(Strict):
     timezone: Timezone = "UTC"
     blackout: Annotated[list[DayRange], Shorthand(read_list)] = Field(default_factory=list)
     stage: Duration = 0.0
-    rings: list[RingSection] = Field(default_factory=list)
+    rings: Annotated[list[RingSection], BeforeValidator(_read_rings)] = Field(default_factory=list, min_length=1)
     limits: LimitsSection = LimitsSection()
     bundle: Annotated[str, one_of("proven-in-previous-ring")] = ""
     refresh: Annotated[str, one_of("auto", "never", "always")] = "auto"

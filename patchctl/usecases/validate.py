@@ -5,7 +5,7 @@ No network, no vault, no inventory script, no secret command: what needs one of 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from msgspec import Struct, field
@@ -67,7 +67,7 @@ def validate_project(
         if Path(problem.file) != settings.project / FILE_NAME:  # that one is checked below, under its short name
             findings.add(problem)
     reader = InventoryReader(findings, run_scripts=False, base=base)
-    plan = _sort_paths(_those_there(paths, reader)) if paths else _whole_project(settings)
+    plan = _sort_paths(_those_there(paths, reader), reader) if paths else _whole_project(settings, reader)
     if not plan.inventories and (plan.policies or plan.waivers):
         plan.inventories = [path for path in settings.inventory if path.exists()]
     files = [reader.name(path) for path in (*plan.settings, *plan.policies, *plan.baselines, *plan.waivers)]
@@ -132,11 +132,11 @@ def _check_commands(found: PolicyDocument, project: Path, findings: Findings) ->
                                                  "paths are relative to the project folder"))
 
 
-def _whole_project(settings: Settings) -> _Plan:
+def _whole_project(settings: Settings, reader: InventoryReader) -> _Plan:
     plan = _Plan(inventories=list(settings.inventory))
-    plan.policies = yaml_files(settings.policies)
-    plan.baselines = yaml_files(settings.baselines)
-    plan.waivers = waiver_files(settings.baselines)
+    plan.policies = _listed(yaml_files, settings.policies, reader)
+    plan.baselines = _listed(yaml_files, settings.baselines, reader)
+    plan.waivers = _listed(waiver_files, settings.baselines, reader)
     own = settings.project / FILE_NAME
     plan.settings = [own] if own.is_file() else []
     return plan
@@ -150,15 +150,26 @@ def yaml_files(folder: Path) -> list[Path]:
                   and not path.name.startswith("."))
 
 
-def _sort_paths(paths: Sequence[Path]) -> _Plan:
+def _listed(files_of: Callable[[Path], list[Path]], folder: Path, reader: InventoryReader) -> list[Path]:
+    """Return the files of a folder; one that may not be read becomes a Problem, and the rest is still checked."""
+    try:
+        return files_of(folder)
+    except OSError as error:
+        where = Path(error.filename or folder)
+        reader.findings.add(Source(reader.name(where)).problem(
+            0, 0, "unreadable-file", f"cannot be read: {error.strerror}", "give yourself the right to read it"))
+        return []
+
+
+def _sort_paths(paths: Sequence[Path], reader: InventoryReader) -> _Plan:
     """Tell the kinds apart by their content, so that any file can be named."""
     plan = _Plan()
     for path in paths:
         if path.is_dir() and path.name in ("policies", "baselines"):
-            for file in yaml_files(path):
+            for file in _listed(yaml_files, path, reader):
                 _place(file, plan)
         elif path.is_dir() and any((path / name).exists() for name in (FILE_NAME, "policies", "inventories")):
-            _add_project(path, plan)
+            _add_project(path, plan, reader)
         elif path.is_dir():
             plan.inventories.append(path)
         else:
@@ -166,13 +177,13 @@ def _sort_paths(paths: Sequence[Path]) -> _Plan:
     return plan
 
 
-def _add_project(folder: Path, plan: _Plan) -> None:
+def _add_project(folder: Path, plan: _Plan, reader: InventoryReader) -> None:
     """Add everything of a project folder, by the usual names."""
     plan.settings += [path for path in [folder / FILE_NAME] if path.is_file()]
     plan.inventories += [path for path in [folder / "inventories"] if path.is_dir()]
-    plan.policies += yaml_files(folder / "policies")
-    plan.baselines += yaml_files(folder / "baselines")
-    plan.waivers += waiver_files(folder / "baselines")
+    plan.policies += _listed(yaml_files, folder / "policies", reader)
+    plan.baselines += _listed(yaml_files, folder / "baselines", reader)
+    plan.waivers += _listed(waiver_files, folder / "baselines", reader)
 
 
 def _place(path: Path, plan: _Plan) -> None:

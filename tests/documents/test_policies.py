@@ -100,6 +100,13 @@ def test_mistakes_have_code_line_and_hint(
     assert hint in found[0].hint
 
 
+def test_an_empty_list_of_rings_is_no_policy(tmp_path: Path) -> None:
+    with pytest.raises(DocumentsError) as caught:
+        load_policy(write(tmp_path, "policy: p\nrings: []\n"))
+    assert [(p.code, p.line) for p in caught.value.problems] == [("empty-value", 2)]
+    assert "leave rings out" in caught.value.problems[0].hint
+
+
 @pytest.mark.parametrize(("old", "new", "code"), [
     ("policy: monthly", "policy: [monthly]", "unexpected-type"),
     ("name: early", "name: no", "ambiguous-value"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import xml.etree.ElementTree as ET
+from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -68,6 +69,25 @@ def test_what_single_files_cannot_show(tmp_path: Path, policy: str, code: str, l
     found = project(tmp_path, policy)
     assert codes(found) == [(code, line)]
     assert word in found.problems[0].message
+
+
+@pytest.mark.parametrize("folder", ["policies", "baselines", "baselines/waivers"])
+def test_a_folder_that_cannot_be_read_hides_no_other_problem(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, folder: str
+) -> None:
+    (tmp_path / folder).mkdir(parents=True)
+    real = Path.iterdir
+
+    def iterdir(path: Path) -> Iterator[Path]:
+        """For this folder as for a user without rights to it: the tests may run as root, whom no mode keeps out."""
+        if path == tmp_path / folder:
+            raise PermissionError(13, "Permission denied", str(path))
+        return real(path)
+
+    monkeypatch.setattr(Path, "iterdir", iterdir)
+    found = project(tmp_path, inventory="groups:\n  web: {hosts: [w1], max_down: many}\n")
+    assert {"unreadable-file", "unexpected-type"} == {p.code for p in found.problems}
+    assert folder in next(p.file for p in found.problems if p.code == "unreadable-file")
 
 
 def test_a_valid_project_has_no_problems(tmp_path: Path) -> None:
