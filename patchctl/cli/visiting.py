@@ -58,12 +58,12 @@ def exit_code(items: Sequence[Mapping[str, Any]], fail_on: str, known_before: Ma
 
     `items` are hosts with status and pending. `known_before`: host -> (was known, updates pending) the last time,
     for --fail-on new. A host that was reached but whose pending updates are unknown counts as one that was not.
-    A run that reached no host at all is never a success, whatever --fail-on says.
+    A run that got root on no host, where it was asked for, is never a success, whatever --fail-on says.
     """
     statuses = [item["status"] for item in items]
     if all(s == "host-key" for s in statuses):
         return 13
-    if not any(s in ("ok", "partial", "privilege-failed") for s in statuses):
+    if not any(s in ("ok", "partial") for s in statuses):
         return 12 if all(s == "auth-failed" for s in statuses) else 4
     if fail_on == "never":
         return 0

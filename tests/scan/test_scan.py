@@ -244,6 +244,8 @@ def test_an_unknown_list_is_never_an_empty_one() -> None:
         (["ok", "unreachable"], [3, None], "never", {}, 0), (["ok", "unreachable"], [3, None], "any", {}, 4),
         (["ok", "host-key"], [0, None], "any", {}, 4), (["unreachable"], [None], "never", {}, 4),
         (["host-key", "host-key"], [None, None], "never", {}, 13), (["auth-failed"], [None], "never", {}, 12),
+        (["privilege-failed"] * 2, [None, None], "never", {}, 4),
+        (["privilege-failed", "ok"], [None, 0], "never", {}, 0),
         (["ok"], [3], "new", {"h0": (True, 3)}, 0), (["ok"], [4], "new", {"h0": (True, 3)}, 3),
         (["ok", "unreachable"], [0, None], "new", {"h1": (False, 0)}, 0),
         (["ok", "unreachable"], [0, None], "new", {"h1": (True, 0)}, 4),
