@@ -188,7 +188,10 @@ def carry_out(
 def finish(
     rollout: str, settings: Settings, store: Store, actor: str, interrupted: int, *, output: str, quiet: bool
 ) -> int:
-    """Write the report, say how it ended, return the exit code. Shared by apply and rollout resume."""
+    """Write the report, say how it ended, return the exit code. Shared by apply and rollout resume.
+
+    `output`: a format; "" says nothing.
+    """
     from patchctl.cli.output import Document
     from patchctl.report.summary import ReportLine, render_summary
     from patchctl.rollout.journal import to_document
@@ -198,7 +201,7 @@ def finish(
     written = write_report(store, rollout, settings.reports, time.time(), actor)
     code = interrupted or written.digest.exit_code
     digest = replace(written.digest, exit_code=code)
-    if quiet and not code:
+    if not output or (quiet and not code):
         return code
     if output == "table":
         page = next((file for file in written.files if file.format == "html"), None)

@@ -74,9 +74,16 @@ def show_host(host: str, origin: bool, inventory: tuple[str, ...], output: str) 
 
 @command.command("graph")
 @inventory_options
-def show_graph(inventory: tuple[str, ...], limit: str | None) -> None:
+@output_option()
+def show_graph(inventory: tuple[str, ...], limit: str | None, output: str) -> None:
     """Draw groups, what is nested in them, and their hosts."""
-    from patchctl.usecases.inventory import draw_graph
+    from patchctl.usecases.inventory import draw_graph, group_data
 
     fleet = _load(inventory, limit)
-    sys.stdout.write(strip_control(draw_graph(fleet.inventory, {host.name for host in fleet.hosts})))
+    shown = {host.name for host in fleet.hosts}
+    if output in ("table", "wide"):
+        sys.stdout.write(strip_control(draw_graph(fleet.inventory, shown)))
+        return
+    rows = group_data(fleet.inventory, shown)
+    columns = [Column("group", "GROUP"), Column("children", "CHILDREN"), Column("hosts", "HOSTS")]
+    emit(Document("patchctl/inventory-graph/1", {"groups": rows}, rows, columns, "groups"), output)

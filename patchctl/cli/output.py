@@ -95,6 +95,13 @@ def emit(document: Document, fmt: str, *, to_stderr: bool = False) -> None:
     stream.flush()
 
 
+def emit_done(schema: str, data: Mapping[str, Any], sentences: Sequence[str], fmt: str) -> None:
+    """Write what a command did: sentences for people, one document for programs, one row for spreadsheets."""
+    row = {key: value for key, value in data.items() if not isinstance(value, Mapping)}
+    rows = [] if fmt in ("table", "wide") else [row]
+    emit(Document(schema, data, rows, [Column(key, key.upper()) for key in row], "", sentences), fmt)
+
+
 def _escape(text: str) -> str:
     """Return JSON with everything beyond ASCII escaped (RFC 8259, section 7): such characters stand in strings only."""
     return "".join(char if char < "\x80" else json.dumps(char)[1:-1] for char in text)

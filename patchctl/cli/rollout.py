@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from patchctl.cli.options import connection_options, output_option, quiet_options, refuse_empty, state_option
-from patchctl.cli.output import Column, Document, emit
+from patchctl.cli.output import Column, Document, emit, emit_done
 
 if TYPE_CHECKING:
     from patchctl.documents.settings import Settings
@@ -62,9 +62,13 @@ def status(rollout: str | None, state: str | None, output: str, quiet: bool, ver
 
 @command.command("watch")
 @_target
+@output_option()
 @quiet_options
-def watch(rollout: str | None, state: str | None, quiet: bool, verbose: int) -> None:
-    """Follow a rollout that runs elsewhere, until it is over or nothing is at work. Ctrl-C leaves; it goes on."""
+def watch(rollout: str | None, state: str | None, output: str, quiet: bool, verbose: int) -> None:
+    """Follow a rollout that runs elsewhere, until it is over or nothing is at work. Ctrl-C leaves; it goes on.
+
+    Each step is told on stderr. Where it stands at the end goes to stdout in every format but table.
+    """
     from patchctl.cli.interrupts import catch_signals
     from patchctl.cli.progress import make_observer
     from patchctl.usecases.rollouts import find_rollout
@@ -76,25 +80,30 @@ def watch(rollout: str | None, state: str | None, quiet: bool, verbose: int) -> 
         found = watch_rollout(store, find_rollout(store, rollout), observer, interrupt, time.sleep)
         if not quiet:
             click.echo(f"{found.rollout} {found.status}", err=True)
+            if output != "table":
+                emit(_document(found, time.time()), output)
         raise click.exceptions.Exit(interrupt.exit_code or _exit_code(found))
 
 
 @command.command("pause")
 @_target
 @_reason
-def pause(rollout: str | None, state: str | None, reason: str) -> None:
+@output_option()
+def pause(rollout: str | None, state: str | None, reason: str, output: str) -> None:
     """Let nothing new start; hosts at work are followed to their end."""
     from patchctl.usecases import rollouts
 
     found = _change(state, rollout, reason, rollouts.pause)
-    click.echo(f"{found.rollout} {found.status}; go on with: patchctl rollout resume {found.rollout}")
+    following = f"patchctl rollout resume {found.rollout}"
+    _emit_act("pause", found, output, f"{found.rollout} {found.status}; go on with: {following}", following=following)
 
 
 @command.command("abort")
 @_target
 @_reason
 @click.option("--yes", is_flag=True, help="Do not ask.")
-def abort(rollout: str | None, state: str | None, reason: str, yes: bool) -> None:
+@output_option()
+def abort(rollout: str | None, state: str | None, reason: str, yes: bool, output: str) -> None:
     """End a rollout for good: nothing starts any more, hosts at work are followed to their end and cleaned up."""
     from patchctl.usecases import rollouts
 
@@ -103,16 +112,19 @@ def abort(rollout: str | None, state: str | None, reason: str, yes: bool) -> Non
         name = rollouts.find_rollout(store, rollout)
     _confirm(f"Abort {name} for good?", yes)
     found = _change(state, name, reason, rollouts.abort)
-    click.echo(f"{found.rollout} {found.status}; hosts still at work: {_at_work(found)}")
-    if _at_work(found):
-        click.echo(f"follow them to their end with: patchctl rollout tick {found.rollout}")
+    said = [f"{found.rollout} {found.status}; hosts still at work: {_at_work(found)}"]
+    following = f"patchctl rollout tick {found.rollout}" if _at_work(found) else None
+    if following:
+        said.append(f"follow them to their end with: {following}")
+    _emit_act("abort", found, output, *said, following=following)
 
 
 @command.command("approve")
 @_target
 @_reason
 @click.option("--ring", default="", metavar="NAME", help="Which ring. [default: the first that waits]")
-def approve(rollout: str | None, state: str | None, reason: str, ring: str) -> None:
+@output_option()
+def approve(rollout: str | None, state: str | None, reason: str, ring: str, output: str) -> None:
     """Record your approval of a ring that waits for one."""
     from patchctl.cli.actor import current_actor
     from patchctl.store.database import open_store
@@ -123,7 +135,8 @@ def approve(rollout: str | None, state: str | None, reason: str, ring: str) -> N
     with open_store(settings.state) as store:
         name = rollouts.find_rollout(store, rollout)
         found, approved = rollouts.approve(store, name, current_actor(), SystemClock(), reason, ring)
-    click.echo(f"{found.rollout}: ring {approved} approved by {current_actor()}")
+    said = f"{found.rollout}: ring {approved} approved by {current_actor()}"
+    _emit_act("approve", found, output, said, ring=approved)
 
 
 @command.command("resume")
@@ -131,9 +144,10 @@ def approve(rollout: str | None, state: str | None, reason: str, ring: str) -> N
 @_reason
 @click.option("--detach", is_flag=True, help="Only record it; the next tick carries on.")
 @click.option("--override-window", is_flag=True, help="Let windows count no more; needs --reason.")
+@output_option()
 @_run_options
 def resume(
-    rollout: str | None, state: str | None, reason: str, detach: bool, override_window: bool, **flags: Any
+    rollout: str | None, state: str | None, reason: str, detach: bool, override_window: bool, output: str, **flags: Any
 ) -> None:
     """Carry on a rollout that was paused, halted, interrupted or killed."""
     from patchctl.cli.actor import current_actor
@@ -149,9 +163,11 @@ def resume(
         rollouts.resume(store, name, current_actor(), SystemClock(), reason)
         if detach:
             rollouts.create(store, name, current_actor(), SystemClock(), reason)
-            click.echo(f"{name}: the next `patchctl rollout tick` carries on")
+            found = rollouts.load_state(store, name)
+            said = f"{name}: the next `patchctl rollout tick` carries on"
+            _emit_act("resume", found, output, said, following=f"patchctl rollout tick {name}")
             return
-        _carry_on(settings, store, name, flags, once=False)
+        raise click.exceptions.Exit(_carry_on(settings, store, name, flags, output))
 
 
 @command.command("retry")
@@ -159,8 +175,11 @@ def resume(
 @_reason
 @click.option("--failed", is_flag=True, required=True, help="All hosts that failed, were unreachable or in doubt.")
 @click.option("--detach", is_flag=True, help="Only record it; the next tick carries on.")
+@output_option()
 @_run_options
-def retry(rollout: str | None, state: str | None, reason: str, failed: bool, detach: bool, **flags: Any) -> None:
+def retry(
+    rollout: str | None, state: str | None, reason: str, failed: bool, detach: bool, output: str, **flags: Any
+) -> None:
     """Take up again the hosts that ended badly, each with a new attempt linked to the old one."""
     from patchctl.cli.actor import current_actor
     from patchctl.store.database import open_store
@@ -170,41 +189,54 @@ def retry(rollout: str | None, state: str | None, reason: str, failed: bool, det
     settings = _settings({"state": state, **flags})
     with open_store(settings.state) as store:
         name = rollouts.find_rollout(store, rollout)
-        _, hosts = rollouts.retry_failed(store, name, current_actor(), SystemClock(), reason)
+        found, hosts = rollouts.retry_failed(store, name, current_actor(), SystemClock(), reason)
         if not flags["quiet"]:
             click.echo(f"{name}: taking up {len(hosts)} again: {', '.join(hosts[:10])}", err=True)
         if not detach:
-            _carry_on(settings, store, name, flags, once=False)
+            raise click.exceptions.Exit(_carry_on(settings, store, name, flags, output))
+        if output not in ("table", "wide"):
+            _emit_act("retry", found, output, following=f"patchctl rollout tick {name}")
 
 
 @command.command("tick")
 @_target
+@output_option()
 @_run_options
-def tick(rollout: str | None, state: str | None, **flags: Any) -> None:
+def tick(rollout: str | None, state: str | None, output: str, **flags: Any) -> None:
     """Do what is due now and exit: for a timer. Without ID, for every rollout that is under way."""
     from patchctl.model.errors import LockedError
     from patchctl.store.database import open_store
     from patchctl.usecases import rollouts
 
     settings = _settings({"state": state, **flags})
-    codes = [0]
+    shown = output if output in ("table", "wide") else ""
+    done: list[dict[str, Any]] = []
     with open_store(settings.state) as store:
         for name in [rollouts.find_rollout(store, rollout)] if rollout else rollouts.released(store):
+            code, note = 0, None
             try:
-                _carry_on(settings, store, name, flags, once=True)
-            except click.exceptions.Exit as done:
-                codes.append(done.exit_code)
+                code = _carry_on(settings, store, name, flags, shown, once=True)
             except LockedError as error:
                 if rollout:
                     raise
                 # Another run works on it: what is due is being done.
+                note = error.message
                 if not flags["quiet"]:
-                    click.echo(f"{name}: {error.message}", err=True)
-    raise click.exceptions.Exit(max(codes, key=_severity))
+                    click.echo(f"{name}: {note}", err=True)
+            found = rollouts.load_state(store, name).status
+            done.append({"rollout": name, "state": found, "exit_code": code, "note": note})
+    worst = max([0, *(one["exit_code"] for one in done)], key=_severity)
+    if not shown and (worst or not flags["quiet"]):
+        columns = [Column(key, key.upper()) for key in ("rollout", "state", "exit_code", "note")]
+        rows = [{**one, "note": one["note"] or ""} for one in done]
+        emit(Document("patchctl/rollout-tick/1", {"rollouts": done}, rows, columns, "rollouts"), output)
+    raise click.exceptions.Exit(worst)
 
 
-def _carry_on(settings: Settings, store: Store, name: str, flags: Mapping[str, Any], *, once: bool) -> None:
-    """Run the loop, write the report once it stands still, and leave with the code that its end asks for."""
+def _carry_on(
+    settings: Settings, store: Store, name: str, flags: Mapping[str, Any], output: str, *, once: bool = False
+) -> int:
+    """Run the loop, write the report once it stands still; return the code that its end asks for."""
     from patchctl.cli.actor import current_actor
     from patchctl.cli.apply import finish
     from patchctl.cli.interrupts import catch_signals
@@ -226,9 +258,8 @@ def _carry_on(settings: Settings, store: Store, name: str, flags: Mapping[str, A
             redactor=run_secrets().redactor(),
         )
         if once and (found.status == RUNNING or found.seq == before):
-            raise click.exceptions.Exit(interrupt.exit_code)
-        code = finish(name, settings, store, current_actor(), interrupt.exit_code, output="table", quiet=quiet)
-    raise click.exceptions.Exit(code)
+            return interrupt.exit_code
+        return finish(name, settings, store, current_actor(), interrupt.exit_code, output=output, quiet=quiet)
 
 
 def _change(
@@ -242,6 +273,16 @@ def _change(
     settings = _settings({"state": state})
     with open_store(settings.state) as store:
         return act(store, find_rollout(store, rollout), current_actor(), SystemClock(), reason)
+
+
+def _emit_act(
+    action: str, found: RolloutState, output: str, *sentences: str, ring: str | None = None,
+    following: str | None = None,
+) -> None:  # fmt: skip
+    """Tell what was recorded; `following`: the command to give next, where there is one."""
+    data = {"rollout": found.rollout, "action": action, "state": found.status, "at_work": _at_work(found),
+            "ring": ring, "next": following}  # fmt: skip
+    emit_done("patchctl/rollout-action/1", data, sentences, output)
 
 
 def _settings(flags: Mapping[str, object]) -> Settings:

@@ -7,7 +7,7 @@ import time
 import click
 
 from patchctl.cli.options import inventory_options, output_option, state_option
-from patchctl.cli.output import Column, Document, emit
+from patchctl.cli.output import Column, Document, emit, emit_done
 from patchctl.cli.visiting import fleet_of, settings_of
 from patchctl.model.errors import UsageError
 
@@ -69,7 +69,8 @@ def list_(state: str | None, output: str) -> None:
 @command.command("untag")
 @click.argument("tag")
 @state_option
-def untag(tag: str, state: str | None) -> None:
+@output_option()
+def untag(tag: str, state: str | None, output: str) -> None:
     """Take the name TAG away; its snapshots are pruned as others then."""
     from patchctl.cli.actor import current_actor
     from patchctl.store.database import open_store
@@ -79,4 +80,4 @@ def untag(tag: str, state: str | None) -> None:
         if not count:
             raise UsageError("no-tag", f"there is no tag {tag!r}", "list them: patchctl snapshot list")
         store.record(current_actor(), "snapshots-untagged", {"tag": tag, "hosts": count})
-    click.echo(f"{tag}: taken from {count} hosts")
+    emit_done("patchctl/snapshot-untag/1", {"tag": tag, "hosts": count}, [f"{tag}: taken from {count} hosts"], output)

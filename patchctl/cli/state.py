@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 
 from patchctl.cli.options import connection_options, inventory_options, output_option, state_option
-from patchctl.cli.output import Column, Document, emit
+from patchctl.cli.output import Column, Document, emit, emit_done
 from patchctl.cli.redacting import run_secrets
 from patchctl.model.codec import to_data
 from patchctl.model.errors import UsageError
@@ -59,8 +59,9 @@ def size(state: str | None, output: str) -> None:
 @click.option("--compact", is_flag=True, help="Give the space back to the file system afterwards (SQLite).")
 @click.option("--check", is_flag=True, help="Only tell what would go.")
 @state_option
+@output_option()
 def prune(
-    snapshots: str, proofs: str, assessments: str, compact: bool, check: bool, state: str | None
+    snapshots: str, proofs: str, assessments: str, compact: bool, check: bool, state: str | None, output: str
 ) -> None:
     """Delete old snapshots, findings and evidence that nothing refers to. The audit chain is never pruned."""
     from patchctl.cli.actor import current_actor
@@ -70,7 +71,9 @@ def prune(
     limits = (now - _age(snapshots, "--snapshots"), now - _age(proofs, "--proofs"))
     if check:
         with open_store(_url(state), writable=False) as store:
-            print(f"{store.prunable(*limits):,} snapshots would be deleted")
+            count = store.prunable(*limits)
+        emit_done("patchctl/state-prune/1", {"check": True, "snapshots": count},
+                  [f"{count:,} snapshots would be deleted"], output)  # fmt: skip
         return
     with open_store(_url(state)) as store:
         findings_before = now - _age(assessments, "--assessments")
@@ -78,30 +81,37 @@ def prune(
         if compact:
             store.compact()
     freed = format_bytes(pruned.freed)
-    print(
+    said = (
         f"deleted {pruned.snapshots:,} snapshots, {pruned.assessments:,} assessments"
         f" and {pruned.evidence:,} pieces of evidence ({freed})"
     )
+    data = {"check": False, "snapshots": pruned.snapshots, "assessments": pruned.assessments,
+            "evidence": pruned.evidence, "freed_bytes": pruned.freed}  # fmt: skip
+    emit_done("patchctl/state-prune/1", data, [said], output)
 
 
 @command.command("backup")
 @click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
 @state_option
-def backup(file: Path, state: str | None) -> None:
+@output_option()
+def backup(file: Path, state: str | None, output: str) -> None:
     """Write a consistent copy of the store to FILE, also while patchctl runs. Never overwrites."""
     from patchctl.store.database import open_store
 
     with open_store(_url(state)) as store:
         store.backup(file)
         head = store.head()
-    print(f"{file}: audit records up to {head.number:,}, {format_bytes(file.stat().st_size)}")
+    size = file.stat().st_size
+    emit_done("patchctl/state-backup/1", {"file": str(file), "records": head.number, "bytes": size},
+              [f"{file}: audit records up to {head.number:,}, {format_bytes(size)}"], output)  # fmt: skip
 
 
 @command.command("restore")
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @click.option("--reason", required=True, metavar="TEXT", help="Why; recorded.")
 @state_option
-def restore(file: Path, reason: str, state: str | None) -> None:
+@output_option()
+def restore(file: Path, reason: str, state: str | None, output: str) -> None:
     """Put the backup FILE in the place of a store that is lost.
 
     The restored store does not know what happened after the backup, so its epoch is raised: hosts refuse it until an
@@ -111,26 +121,30 @@ def restore(file: Path, reason: str, state: str | None) -> None:
     from patchctl.usecases.state import restore_store
 
     epoch, found = restore_store(_url(state), file, current_actor(), reason)
-    print(f"epoch {epoch}, {found.records:,} audit records, chain {'intact' if found.ok else 'BROKEN'}")
+    said = f"epoch {epoch}, {found.records:,} audit records, chain {'intact' if found.ok else 'BROKEN'}"
+    emit_done("patchctl/state-restore/1", {"epoch": epoch, "records": found.records, "ok": found.ok}, [said], output)
     if not found.ok:
         raise click.exceptions.Exit(13)
 
 
 @command.command("upgrade")
 @state_option
-def upgrade(state: str | None) -> None:
+@output_option()
+def upgrade(state: str | None, output: str) -> None:
     """Bring the store to this version's schema, all or nothing. Make a backup first."""
     from patchctl.store.database import upgrade_store
 
     passed = upgrade_store(_url(state))
-    print(f"upgraded through schema {', '.join(map(str, passed))}" if passed else "the store is up to date")
+    said = f"upgraded through schema {', '.join(map(str, passed))}" if passed else "the store is up to date"
+    emit_done("patchctl/state-upgrade/1", {"passed": list(passed)}, [said], output)
 
 
 @command.command("unlock")
 @click.argument("name")
 @click.option("--reason", required=True, metavar="TEXT", help="Why; recorded.")
 @state_option
-def unlock(name: str, reason: str, state: str | None) -> None:
+@output_option()
+def unlock(name: str, reason: str, state: str | None, output: str) -> None:
     """Take the lock NAME from a holder on another machine that is gone for good.
 
     Locks of processes that died on this machine need no unlocking.
@@ -142,7 +156,9 @@ def unlock(name: str, reason: str, state: str | None) -> None:
         holder = store.break_lock(name, current_actor(), reason)
     if holder is None:
         raise UsageError("no-lock", f"nobody holds a lock {name!r}", "see: patchctl status")
-    print(f"took {name} from {holder.describe()}")
+    taken_from = holder.describe()
+    data = {"lock": name, "holder": taken_from}
+    emit_done("patchctl/state-unlock/1", data, [f"took {name} from {taken_from}"], output)
 
 
 @command.command("takeover")

@@ -66,6 +66,14 @@ def show_value(value: object) -> str:
     return text if len(text) <= SHOWN_VALUE else text[: SHOWN_VALUE - 1] + "…"
 
 
+def group_data(inventory: Inventory, hosts: Collection[str]) -> list[dict[str, Any]]:
+    """Return every group with the groups nested in it and those of its hosts, nested ones too, that are in `hosts`."""
+    return [
+        {"group": name, "children": list(group.children), "hosts": [host for host in group.hosts if host in hosts]}
+        for name, group in inventory.groups.items()
+    ]
+
+
 def draw_graph(inventory: Inventory, hosts: Collection[str]) -> str:
     """Return the groups as a tree of text with those of their direct members that are in `hosts`."""
     nested = {child for group in inventory.groups.values() for child in group.children}
