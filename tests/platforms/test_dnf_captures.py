@@ -10,12 +10,15 @@ import pytest
 from msgspec.structs import replace
 
 from patchctl.model.evidence import OK, Evidence
-from patchctl.model.facts import Package
+from patchctl.model.facts import Artefact, Package
+from patchctl.model.plan import Change
+from patchctl.platforms.contract import InstallRequest
 from patchctl.platforms.dnf.common import read_advisories
-from patchctl.platforms.dnf.dnf5 import TABLE
-from patchctl.platforms.dnf.pending import installed_beside, read_packages
+from patchctl.platforms.dnf.dnf5 import TABLE, pending_text
+from patchctl.platforms.dnf.pending import installed_beside, read_packages, read_pending
 from patchctl.platforms.dnf.probes import fingerprint_command, scan_probes
-from patchctl.platforms.dnf.read import newest_kernel
+from patchctl.platforms.dnf.read import newest_kernel, read_holds
+from patchctl.platforms.dnf.scripts import install_script
 from patchctl.platforms.dnf.signatures import SIGNATURES
 from tests.platforms.cases import load_case
 
@@ -79,6 +82,119 @@ OVMBA-2018-0191 bugfix         SDL-1.2.14-7.el6_7.1.x86_64
 OVMBA-2018-0087 bugfix         iproute-2.6.32-54.0.1.el6.x86_64
 OVMEA-2017-0003 enhancement    iptables-1.4.7-16.0.5.el6.x86_64
 """
+# `updateinfo list` on others' systems: (line, (id, severity, security, package, version)).
+ADVISORIES = [
+    # RHEL 7, yum: github.com/romkatv/powerlevel10k, issue 1118.
+    ("  RHSA-2018:3127 Moderate/Sec.  389-ds-base-1.3.8.4-15.el7.x86_64",
+     ("RHSA-2018:3127", "moderate", True, "389-ds-base", "1.3.8.4-15.el7")),
+    # RHEL 6, `yum list-sec`: a log in a public repository that the index of it does not name.
+    ("  RHSA-2013:0689 Important/Sec. bind-libs-32:9.8.2-0.17.rc1.el6_4.4.x86_64",
+     ("RHSA-2013:0689", "important", True, "bind-libs", "32:9.8.2-0.17.rc1.el6_4.4")),
+    # Amazon Linux 2, yum: its user guide, al2-live-patching.
+    ("ALAS2LIVEPATCH-2020-005 medium/Sec. kernel-livepatch-5.10.102-99.473-1.0-4.amzn2.x86_64",
+     ("ALAS2LIVEPATCH-2020-005", "moderate", True, "kernel-livepatch-5.10.102-99.473", "1.0-4.amzn2")),
+    # Amazon Linux 2023, dnf 4: docs.aws.amazon.com/linux/al2023/ug, security advisories.
+    ("ALAS2023-2023-220 Important/Sec. ncurses-base-6.2-4.20200222.amzn2023.0.4.noarch",
+     ("ALAS2023-2023-220", "important", True, "ncurses-base", "6.2-4.20200222.amzn2023.0.4")),
+    ("ALAS2023-2023-145 Low/Sec.       libstdc++-11.3.1-4.amzn2023.0.3.x86_64",
+     ("ALAS2023-2023-145", "low", True, "libstdc++", "11.3.1-4.amzn2023.0.3")),
+    # AlmaLinux 9, dnf 4: a published log of December 2025 in a public repository that the index of it does not name.
+    ("ALSA-2025:23919 Important/Sec. httpd-filesystem-2.4.62-7.el9_7.3.noarch",
+     ("ALSA-2025:23919", "important", True, "httpd-filesystem", "2.4.62-7.el9_7.3")),
+    # Oracle Linux 9, dnf 4: a public test with what its author's host said; likewise.
+    ("ELSA-2026-26533 Important/Sec. dracut-057-115.git20260527.0.1.el9_8.aarch64",
+     ("ELSA-2026-26533", "important", True, "dracut", "057-115.git20260527.0.1.el9_8")),
+    # Rocky Linux 10, dnf 4: the form that a public parser has in its test; likewise.
+    ("RLEA-2024:0004 enhancement    podman-5.1.0-1.el10.x86_64",
+     ("RLEA-2024:0004", "", False, "podman", "5.1.0-1.el10")),
+    # dnf 5: github.com/rpm-software-management/dnf, issue 1893, and dnf5, issue 1501 (on a wide terminal).
+    ("FEDORA-2018-318f184112 enhancement Moderate flac-1.4.0-1.fc29.x86_64 2019-01-19 00:00:00",
+     ("FEDORA-2018-318f184112", "moderate", False, "flac", "1.4.0-1.fc29")),
+]
+# Fedora 40, dnf 5 on a narrow terminal: github.com/rpm-software-management/dnf5, issue 1501.
+NARROW = "FEDORA-2024-635a54eb7e secu Importan   glib2-debuginfo-2.80.2-1.fc40.x86_64 2024-05-12 04:16:43"
+# The latest transaction of `history list`. dnf 4: github.com/tldr-pages/tldr, pull request 8220 (shown there with
+# `--reverse`, turned round here). yum 3: a lab host.
+HISTORY_4 = """\
+ID    | Command line                                   | Date and time    | Action(s)      | Altered
+------------------------------------------------------------------------------------------------
+    2 | module install nodejs:16                       | 2022-01-31 12:21 | Install        |    6
+    1 | install chrome                                 | 2022-01-31 11:06 | Install        |    4 E<
+"""
+HISTORY_YUM = """\
+Loaded plugins: versionlock
+ID     | Command line             | Date and time    | Action(s)      | Altered
+-------------------------------------------------------------------------------
+     4 | -y --disablerepo=* --set | 2026-11-26 10:01 | Install        |    1
+     3 | -y --disablerepo=* --set | 2026-11-26 10:00 | Erase          |    1
+history list
+"""
+# /etc/dnf/versionlock.toml: the example of dnf5-versionlock(8), and one more with a pattern and other quotes.
+LOCKS_5 = """\
+version = "1.0"
+
+# keep package bash on version 0:5.2.15-5.fc39
+[[packages]]
+name = "bash"               # name of the package
+comment = "description"     # optional description of the entry
+[[packages.conditions]]
+key = "evr"
+comparator = "="
+value = "0:5.2.15-5.fc39"
+
+[[packages]]
+name = 'kernel*'
+"""
+
+
+@pytest.mark.parametrize(("line", "found"), ADVISORIES)
+def test_advisories_of_many_distributions(line: str, found: tuple[object, ...]) -> None:
+    [(name, severity, security, package, _, version)] = read_advisories([line])
+    assert (name, severity, security, package, version) == found
+
+
+def test_an_advisory_whose_words_are_cut_leaves_it_open() -> None:
+    """What cannot be read may be about security: "no" would be a guess."""
+    package = "glib2-debuginfo|x86_64"
+    lines = ["tool dnf5", "repo|updates|5|updateinfo", f"row|up|{package}|2.80.1-1.fc40|2.80.2-1.fc40|updates",
+             f"file|{package}|2.80.2-1.fc40|updates|10|http://x/g.rpm", f"free {package}|2.80.2-1.fc40",
+             f"advisory {NARROW}", "end"]
+    [update] = read_pending("\n".join(lines)).updates
+    assert update.security is None
+    [update] = read_pending("\n".join(x for x in lines if "secu" not in x)).updates
+    assert update.security is False
+
+
+@pytest.mark.parametrize(("said", "number"), [(HISTORY_4, "2"), (HISTORY_YUM, "4")], ids=["dnf4", "yum3"])
+def test_the_latest_transaction_of_a_history(tmp_path: Path, said: str, number: str) -> None:
+    for name in ("dnf", "yum"):
+        (tmp_path / name).write_text(f"#!/bin/sh\ncat <<'X'\n{said}X\n")
+        (tmp_path / name).chmod(0o755)
+    change = Change("tool", "noarch", "1-1", "2-1")
+    file = Artefact("tool", "2-1", "noarch", "a" * 64, 1, "tool.rpm", "", "r")
+    text = install_script(InstallRequest((change,), (file,)))
+    (function,) = re.findall(r"^pc_last\(\) \{.*?^\}$", text, re.MULTILINE | re.DOTALL)
+    done = subprocess.run(["sh", "-c", f"pc_tool=dnf\n{function}\npc_last"], capture_output=True, text=True, check=True,
+                          env={"PATH": f"{tmp_path}:/usr/bin:/bin"})
+    assert done.stdout == f"{number}\n"
+
+
+def test_locks_of_dnf_5(tmp_path: Path) -> None:
+    """Comments and both kinds of quotes; a pattern names its package in the reason."""
+    (tmp_path / "locks").write_text(LOCKS_5)
+    probe = next(p for p in scan_probes("never") if p.id == "dnf.holds")
+    text = probe.command.replace("/etc/dnf/versionlock.toml", str(tmp_path / "locks"))
+    done = subprocess.run(["sh", "-c", text], capture_output=True, text=True, check=True)
+    assert {"bash", "kernel*"} <= set(read_holds(done.stdout))
+    text = pending_text("never").replace("/etc/dnf/versionlock.toml", str(tmp_path / "locks"))
+    (told,) = (line for line in text.splitlines() if "lock \\1" in line)
+    done = subprocess.run(["sh", "-c", told], capture_output=True, text=True, check=True)
+    assert done.stdout == "lock bash\nlock kernel*\n"
+    kernel = "kernel-core|x86_64"
+    found = read_pending("\n".join([
+        "tool dnf5", "repo|updates|5|updateinfo", f"inst|{kernel}|6.17.1-300.fc43", f"all {kernel}|6.17.4-300.fc43",
+        f"file|{kernel}|6.17.4-300.fc43|updates|10|http://x/k.rpm", *done.stdout.splitlines(), "end"]))
+    assert [(u.state, u.reason) for u in found.updates] == [("held", "held by versionlock: kernel*")]
 
 
 def test_advisories_of_yum() -> None:

@@ -16,7 +16,14 @@ from patchctl.platforms import read_facts
 from patchctl.platforms.contract import InstallRequest
 from patchctl.platforms.sections import split_sections
 from patchctl.platforms.zypper import PLATFORM
-from patchctl.platforms.zypper.pending import REBOOT_MARK, describe_refresh, read_locks, read_patches, read_pending
+from patchctl.platforms.zypper.pending import (
+    REBOOT_MARK,
+    describe_refresh,
+    read_locks,
+    read_patches,
+    read_pending,
+    why_no_locks,
+)
 from patchctl.platforms.zypper.read import newest_kernel, read_audit, read_packages, read_twice
 from patchctl.platforms.zypper.signatures import SIGNATURES
 from tests.platforms.cases import load_case
@@ -36,7 +43,8 @@ def test_patches_give_security_cves_severity_and_reboots() -> None:
     assert kernel.origin == f"lab-updates, ALSA-2026:1003 {REBOOT_MARK}"
     assert updates["lab-config"].security is False, "a patch about something else"
     assert updates["lab-plain"].security is None, "its repository has no patches: unknown, never no"
-    assert read_locks(sections) == ("lab-native",)
+    assert [str(lock) for lock in read_locks(sections)] == ["lab-native"]
+    assert why_no_locks(sections) == ""
 
 
 def test_a_read_only_root_keeps_everything_back() -> None:
@@ -150,3 +158,74 @@ def test_two_versions_of_a_package_are_a_sign_of_an_install_that_was_cut_off() -
         "Target initialization failed",)
     locked = '<message type="error">System management is locked by the application with pid 42 (x).</message>\nrc 7\n'
     assert read_audit(locked) is None, "who holds the lock is no broken package"
+
+
+# A lab host after addlock of `lab-native > 1.5`, lab-epoch, `lab-config = 2.0-1.el9`, a pattern
+# lab-service, and `lab-pl*` from the repository lab-plain: `zypper -x locks`, and the names of what is newer.
+LOCKS = """\
+@@ locks
+<?xml version='1.0'?>
+<stream>
+<locks size="5"><lock number="1"><name>lab-config</name><type>package</type><range flag="==" epoch="0" version="2.0" \
+release="1.el9"/></lock>
+<lock number="2"><name>lab-epoch</name><type>package</type></lock>
+<lock number="3"><name>lab-native</name><type>package</type><range flag="&gt;" epoch="0" version="1.5" \
+release=""/></lock>
+<lock number="4"><name>lab-pl*</name><type>package</type><repo>lab-plain</repo></lock>
+<lock number="5"><name>lab-service</name><type>pattern</type></lock>
+</locks></stream>
+rc 0
+@@ updates
+<update kind="package" name="lab-service" edition="2.0-1.el9" arch="noarch" edition-old="1.0-1.el9"></update>
+<update kind="package" name="lab-plain" edition="2.0-1.el9" arch="noarch" edition-old="1.0-1.el9"></update>
+rc 0
+@@ all
+<update kind="package" name="lab-config" edition="2.0-1.el9" arch="noarch" edition-old="1.0-1.el9"></update>
+<update kind="package" name="lab-epoch" edition="2:2.0-1.el9" arch="noarch" edition-old="2:1.0-1.el9"></update>
+<update kind="package" name="lab-native" edition="2.0-3.el9" arch="x86_64" edition-old="1.0-3.el9"></update>
+<update kind="package" name="lab-service" edition="2.0-1.el9" arch="noarch" edition-old="1.0-1.el9"></update>
+rc 0
+@@ plan
+<install-summary><to-upgrade>
+<solvable type="package" name="lab-service" edition="2.0-1.el9" arch="noarch" edition-old="1.0-1.el9"/>
+</to-upgrade></install-summary>
+rc 0
+"""
+# openSUSE/zypper, src/locks.cc of 2016: before 1.14 it draws this table, asked for XML or not.
+OLD_LOCKS = """\
+@@ locks
+
+# | Name        | Type    | Repository
+--+-------------+---------+-----------
+1 | lab-pl*     | package | lab-plain
+2 | lab-service | pattern | (any)
+
+rc 0
+"""
+
+
+def test_a_lock_holds_what_it_is_about_and_nothing_else() -> None:
+    """Not a package of a pattern's name; and what is locked in one repository is in the shorter list alone."""
+    found = read_pending(split_sections(LOCKS))
+    assert {u.package: (u.state, u.reason.partition(": ")[2]) for u in found.updates} == {
+        "lab-config": ("held", "lab-config == 2.0-1.el9"), "lab-epoch": ("held", "lab-epoch"),
+        "lab-native": ("held", "lab-native > 1.5"), "lab-plain": ("held", "lab-pl* (from lab-plain)"),
+        "lab-service": ("upgradable", "")}
+    assert str(read_locks(split_sections(LOCKS))[-1]) == "pattern lab-service"
+
+
+def test_locks_of_an_older_zypper() -> None:
+    sections = split_sections(OLD_LOCKS)
+    assert why_no_locks(sections) == ""
+    assert [str(lock) for lock in read_locks(sections)] == ["lab-pl* (from lab-plain)", "pattern lab-service"]
+
+
+@pytest.mark.parametrize(("text", "why"), [
+    ('@@ locks\n<message type="error">System management is locked by pid 7</message>\nrc 7\n', "pid 7"),
+    (LOCKS.replace('size="5"', 'size="6"'), "names 6 locks"), ("@@ locks\nrc 0\n", "does not list"),
+    ("", "ended with None"),
+    ("@@ locks\nThere are no package locks defined.\nrc 0\n", ""),
+])
+def test_locks_that_cannot_be_read_are_not_none(text: str, why: str) -> None:
+    found = why_no_locks(split_sections(text))
+    assert (why in found) and bool(found) == bool(why)

@@ -23,6 +23,9 @@ from __future__ import annotations
 
 from patchctl.platforms.dnf.program import REFRESH_AFTER
 
+LOCKED = r"""sed -n "s/^ *name *= *[\"']\([^\"']*\).*/WORD \1/p" /etc/dnf/versionlock.toml"""
+"""Prints `WORD NAME` of each package that dnf 5 locks; NAME may be a pattern."""
+
 # A transaction table (dnf 5 and 4 print the same columns) into row|, removed| and skipped| lines.
 TABLE = r"""
 pc_table() {
@@ -168,7 +171,7 @@ pc_dnf5 -q --setopt=cacheonly=all --setopt='disable_excludes=*' {query} 'all %{{
 cat "$pc_work/free" "$pc_work/all"
 sed -e 's/^[a-z]* //' "$pc_work/free" "$pc_work/all" | sort -u | awk -F'|' '
   {{ print $1 >> names; print $1 "-" $3 "." $2 >> nevras }}' names="$pc_work/names" nevras="$pc_work/nevras"
-[ ! -r /etc/dnf/versionlock.toml ] || sed -n 's/^ *name *= *"\{{0,1\}}\([^"]*\).*/lock \1/p' /etc/dnf/versionlock.toml
+[ ! -r /etc/dnf/versionlock.toml ] || {LOCKED.replace("WORD", "lock")}
 pc_details
 echo end
 """

@@ -93,7 +93,7 @@ for pc_conf in /etc/dnf/plugins/versionlock.conf /etc/yum/pluginconf.d/versionlo
   fi
   if pc_readable "$pc_list"; then sed 's/^/lock /' "$pc_list"; fi
 done
-if pc_readable /etc/dnf/versionlock.toml; then sed -n 's/^ *name *= */lock5 /p' /etc/dnf/versionlock.toml; fi
+if pc_readable /etc/dnf/versionlock.toml; then LOCKED; fi
 for pc_conf in /etc/dnf/dnf.conf /etc/yum.conf /etc/dnf/libdnf5.conf.d/*.conf /etc/yum.repos.d/*.repo \
   /etc/dnf/repos.override.d/*.repo; do
   [ "$pc_conf" != /etc/yum.conf ] || [ ! -L "$pc_conf" ] || continue
@@ -102,7 +102,7 @@ for pc_conf in /etc/dnf/dnf.conf /etc/yum.conf /etc/dnf/libdnf5.conf.d/*.conf /e
   fi
 done
 true
-"""
+""".replace("LOCKED", dnf5.LOCKED.replace("WORD", "lock5"))
 
 # The command is a plugin of dnf, or yum-utils' own, or not there: its words count, a missing one also ends with 1.
 _RESTART = r"""

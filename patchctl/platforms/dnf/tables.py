@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
+from fnmatch import fnmatchcase
 
 from msgspec import Struct, field
 
@@ -108,6 +109,8 @@ def _sort_words(found: _Lines, line: str) -> None:
 
 def _updates(found: _Lines) -> Iterator[Update]:
     advisories = list(read_advisories(found.advisories))
+    # A line that could not be read (a narrow terminal cuts `security` to `secu`): then "no" would be a guess.
+    unclear = [line for line in found.advisories if not list(read_advisories([line]))]
     # A list with CVEs has a row for each CVE in the place of the advisory's name.
     cves = [row for row in read_advisories(found.cves) if _CVE.fullmatch(row[0])]
     names = {name for name, _ in found.installed}
@@ -116,6 +119,7 @@ def _updates(found: _Lines) -> Iterator[Update]:
         name, arch, version = key
         mine = [a for a in advisories if _between(a, key, old)]
         known = found.repositories.get(repository, (0, False))[1]
+        known = known and not any(name in line for line in unclear)
         security = True if any(a[2] for a in mine) else (False if known else None)
         return Update(
             name, arch, old, version, one_line(repository, 120), security, state, reason,
@@ -142,8 +146,8 @@ def _updates(found: _Lines) -> Iterator[Update]:
 
 def _why(found: _Lines, key: _Key, *, held: bool) -> str:
     if held:
-        locked = key[0] in found.locks
-        return f"held by versionlock: {key[0]}" if locked else "excluded by the host's configuration"
+        lock = next((one for one in sorted(found.locks) if fnmatchcase(key[0], one)), "")
+        return one_line(f"held by versionlock: {lock}", 200) if lock else "excluded by the host's configuration"
     words = [x.strip(" -") for x in found.said if key[0] in x]
     return one_line(words[0] if words else "dnf keeps it back", 400)
 

@@ -19,6 +19,7 @@ from patchctl.platforms.sections import Sections
 _UPDATE = re.compile(r"<update ([^>]*?)/?>(.*?)(?=<update |</update-list>|\Z)", re.DOTALL)
 _ATTRIBUTE = re.compile(r'([a-z-]+)="([^"]*)"')
 _MEMBER = re.compile(r"(?:Conflicts\s+: |\s+)(?P<package>\S+) < (?P<version>\S+)")
+_LOCK_ROW = re.compile(r"^\s*(\d+) +\| +(\S.*?) +\| +(\S+) +\| +(\S.*?) *$", re.MULTILINE)
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _FILE = re.compile(r"[A-Za-z0-9_][A-Za-z0-9@._+~^-]{0,240}\.rpm")
 _URI = re.compile(r"(?:https?|ftp|file)://[\x21-\x7e]+")
@@ -71,11 +72,48 @@ def describe_refresh(sections: Sections) -> str | None:
     return one_line(" ".join(telling[:3]) or f"zypper refresh ended with {rc}")
 
 
-def read_locks(sections: Sections) -> tuple[str, ...]:
-    """Return the names that locks of the host keep as they are."""
+class Lock(Struct, frozen=True):
+    """One lock of the host. `name` may be a pattern; `only` says of which versions or repository, "" of all."""
+
+    name: str
+    kind: str = "package"
+    only: str = ""
+
+    def __str__(self) -> str:
+        return " ".join(x for x in ("" if self.kind == "package" else self.kind, self.name, self.only) if x)
+
+
+def why_no_locks(sections: Sections) -> str:
+    """Return why the locks could not be read, "" if they could: a list that is not there is not one without locks."""
     text = "\n".join(sections.lines("locks"))
-    names = re.findall(r"<name>(.*?)</name>", text) or re.findall(r'<lock [^>]*name="([^"]*)"', text)
-    return tuple(one_line(html.unescape(name), 100) for name in names)
+    rc = sections.rc("locks")
+    if rc != 0:
+        return message(text) or f"zypper locks ended with {rc}"
+    size = re.search(r'<locks size="(\d+)"', text)
+    if size and len(re.findall(r"<lock ", text)) != int(size[1]):
+        return f"zypper names {size[1]} locks and does not list them"
+    return "" if size or _LOCK_ROW.search(text) or "no package locks" in text else "zypper does not list the locks"
+
+
+def read_locks(sections: Sections) -> tuple[Lock, ...]:
+    """Return the locks that keep what they name as it is. zypper before 1.14 lists them in a table, -x or not."""
+    text = "\n".join(sections.lines("locks"))
+    found = []
+    for _, name, kind, repo in _LOCK_ROW.findall(text):
+        only = "" if repo == "(any)" else f"(from {repo})"
+        found.append(Lock(one_line(name, 100), one_line(kind, 20), one_line(only, 100)))
+    for body in re.findall(r"<lock [^>]*>(.*?)</lock>", text, re.DOTALL):
+        bounds = [_attributes(x) for x in re.findall(r"<range ([^>]*?)/?>", body)]
+        only = "".join(
+            f"{x.get('flag', '')} {_plain(x.get('epoch', '0') + ':' + x.get('version', ''))}"
+            f"{'-' * bool(x.get('release'))}{x.get('release', '')}" for x in bounds)
+        only += "".join(f" (from {x})" for x in re.findall(r"<repo>(.*?)</repo>", body))
+        kinds = re.findall(r"<type>(.*?)</type>", body) or ["package"]
+        found += [
+            Lock(one_line(html.unescape(name), 100), one_line(kind, 20), one_line(html.unescape(only), 100))
+            for name in re.findall(r"<name>(.*?)</name>", body) for kind in kinds
+        ]
+    return tuple(found)
 
 
 def read_patches(sections: Sections) -> list[Patch]:
@@ -106,17 +144,21 @@ def read_pending(sections: Sections, *, transactional: bool = False) -> Pending:
     """
     patches = read_patches(sections)
     locks = read_locks(sections)
-    installable = {(own["name"], own["arch"]) for own, _ in _packages(sections, "updates")}
+    listed = {(own["name"], own["arch"]): (own, body) for own, body in _packages(sections, "updates")}
+    # What is locked in one repository only is in the shorter list, and not in the other.
+    whole = listed | {(own["name"], own["arch"]): (own, body) for own, body in _packages(sections, "all")}
     plan, removals, failed = _read_plan(sections)
     updates: list[Update] = []
-    for own, body in _packages(sections, "all"):
-        name, arch, version = own["name"], own["arch"], _plain(own["edition"])
+    for (name, arch), (own, body) in whole.items():
+        version = _plain(own["edition"])
         state, reason = "upgradable", ""
-        if any(_matches(lock, name) for lock in locks):
-            state, reason = "held", "locked on the host (zypper addlock)"
+        lock = next((one for one in locks if one.kind == "package" and _matches(one.name, name)), None)
+        taken = (name, arch) in listed and (name, version) in plan and not failed
+        if lock is not None and not taken:
+            state, reason = "held", one_line(f"locked on the host (zypper addlock): {lock}", 200)
         elif failed:
             state, reason = "kept-back", one_line(f"zypper does not update it: {failed}")
-        elif (name, arch) not in installable or (name, version) not in plan:
+        elif not taken:
             state, reason = "kept-back", _KEPT_BACK
         elif transactional:
             state, reason = "kept-back", _TRANSACTIONAL
