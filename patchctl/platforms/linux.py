@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import posixpath
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -13,7 +13,10 @@ from msgspec.structs import replace
 from patchctl.model.evidence import NOT_APPLICABLE, OK, UNKNOWN, Probe, Snapshot
 from patchctl.model.facts import FileSystem, HostFacts, OsRelease, RebootNeed
 from patchctl.model.text import one_line, strip_control
+from patchctl.model.units import format_duration
 
+MAX_AGE = 24 * 3600.0
+"""Package lists older than this (seconds) say nothing about what is pending."""
 _BOOT_ID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 FAMILIES = {
@@ -167,6 +170,13 @@ def read_lists_age(facts: HostFacts, output: str | None) -> HostFacts:
     return facts
 
 
+def why_stale(age: float | None, lists: str) -> str:
+    """Return why package lists of that age (seconds; None = unknown) tell nothing, "" if they do. lists: their name."""
+    if age is None:
+        return f"the age of {lists} is unknown"
+    return f"{lists} are {format_duration(age)} old (limit 24h): use --refresh always" if age > MAX_AGE else ""
+
+
 def read_number(snapshot: Snapshot, probe: str) -> float | None:
     """Return the one whole number that a probe printed; None if it did not."""
     text = (snapshot.output(probe) or "").strip()
@@ -216,12 +226,20 @@ def read_module_reboot(snapshot: Snapshot, probe: str) -> tuple[RebootNeed, str]
     if modules.startswith("no-modules ") and not is_container(snapshot):
         running = one_line(modules.split(" ", 1)[1], 80)
         reasons.append(f"the kernel was replaced: the modules of {running}, which runs, are gone")
+    return judge_reboot(reasons, snapshot, (probe, "linux.container"))
+
+
+def judge_reboot(reasons: Sequence[str], snapshot: Snapshot, probes: Sequence[str]) -> tuple[RebootNeed, str]:
+    """Return whether a reboot is needed, given the reasons of a platform and the probes that it has asked for them.
+
+    Deleted files that init still runs are a reason on every Linux. (unknown, why) where a sign could not be read and
+    none says yes.
+    """
     deleted = snapshot.output("linux.deleted-files")
-    if deleted is not None:
-        reasons += unrestartable(deleted.splitlines())
-    if reasons:
-        return RebootNeed(True, tuple(reasons)), ""
-    for name in (probe, "linux.deleted-files", "linux.container"):
+    found = (*reasons, *(unrestartable(deleted.splitlines()) if deleted is not None else ()))
+    if found:
+        return RebootNeed(True, found), ""
+    for name in (*probes, "linux.deleted-files"):
         if snapshot.output(name) is None:
             return RebootNeed(None), f"{name}: {snapshot.reason(name)}"
     return RebootNeed(False), ""

@@ -10,12 +10,9 @@ from msgspec.structs import replace
 from patchctl.model.evidence import Snapshot
 from patchctl.model.facts import Artefact, HostFacts, Package, Update
 from patchctl.model.text import one_line, strip_control
-from patchctl.model.units import format_duration
 from patchctl.platforms import linux
 from patchctl.platforms.sections import Sections, split_sections
 
-MAX_AGE = 24 * 3600.0
-"""Indexes older than this (seconds) say nothing about what is pending."""
 _CHANGE = re.compile(r"\(\d+/\d+\) (Upgrading|Installing|Purging|Downgrading|Replacing|Reinstalling) (\S+) \((.+)\)")
 _NEWER = re.compile(r"(\S+)\s+<\s+(\S+)(?: .*)?")
 _PIN = re.compile(r"[a-z0-9].*?(?=[<>=~@])")
@@ -161,8 +158,8 @@ def _with_updates(facts: HostFacts, snapshot: Snapshot) -> tuple[HostFacts, str]
         facts = replace(facts, metadata_age=0.0)
     if facts.metadata_age is None:
         return facts, "no index was ever fetched: use --refresh always"
-    if facts.metadata_age > MAX_AGE:
-        return facts, f"the indexes are {format_duration(facts.metadata_age)} old (limit 24h): use --refresh always"
+    if why := linux.why_stale(facts.metadata_age, "the indexes"):
+        return facts, why
     for part in ("newer", "upgrade"):
         if sections.rc(part) != 0:
             return facts, sections.error(part) or f"apk could not list {part}"

@@ -10,13 +10,9 @@ from patchctl.model.evidence import OK, Snapshot
 from patchctl.model.facts import HostFacts, Package, RebootNeed
 from patchctl.model.memo import Memo
 from patchctl.model.text import one_line, strip_control
-from patchctl.model.units import format_duration
 from patchctl.model.versions import deb
 from patchctl.platforms import linux
 from patchctl.platforms.apt.pending import missing_lists, read_resolution, refresh_problem, split_sections
-
-MAX_AGE = 24 * 3600.0
-"""Package lists older than this (seconds) say nothing about what is pending."""
 
 _STATUS = {
     "n": "not-installed", "c": "config-files", "H": "half-installed", "U": "unpacked", "F": "half-configured",
@@ -136,10 +132,8 @@ def _with_updates(
         return facts, "no package lists: no source is configured, or none was ever refreshed"
     if missing := missing_lists(sections):
         return facts, f"a source has no package list: {one_line(missing[0], 120)}"
-    if facts.metadata_age is None:
-        return facts, "the age of the package lists is unknown"
-    if facts.metadata_age > MAX_AGE:
-        return facts, f"package lists are {format_duration(facts.metadata_age)} old (limit 24h): use --refresh always"
+    if why := linux.why_stale(facts.metadata_age, "the package lists"):
+        return facts, why
     if sections.rc("upgrade") != 0:
         return facts, sections.error("upgrade") or "apt could not work out an upgrade"
     if facts.packages is None:
@@ -159,15 +153,7 @@ def _reboot(facts: HostFacts, snapshot: Snapshot, packages: tuple[Package, ...])
     newest = newest_kernel(facts.kernel, snapshot, packages)
     if newest and newest != facts.kernel:
         reasons.append(f"kernel {newest} is installed, {facts.kernel} runs")
-    deleted = snapshot.output("linux.deleted-files")
-    if deleted is not None:
-        reasons += linux.unrestartable(deleted.splitlines())
-    if reasons:
-        return RebootNeed(True, tuple(reasons)), ""
-    for probe in ("apt.reboot", "linux.deleted-files", "linux.uname", "linux.kernels"):
-        if snapshot.output(probe) is None:
-            return RebootNeed(None), f"{probe}: {snapshot.reason(probe)}"
-    return RebootNeed(False), ""
+    return linux.judge_reboot(reasons, snapshot, ("apt.reboot", "linux.uname", "linux.kernels"))
 
 
 def newest_kernel(running: str, snapshot: Snapshot, packages: tuple[Package, ...]) -> str:

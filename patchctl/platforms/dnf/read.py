@@ -10,13 +10,10 @@ from patchctl.model.evidence import Snapshot
 from patchctl.model.facts import HostFacts, Package, RebootNeed
 from patchctl.model.memo import Memo
 from patchctl.model.text import one_line, strip_control
-from patchctl.model.units import format_duration
 from patchctl.model.versions import rpm
 from patchctl.platforms import linux
 from patchctl.platforms.dnf.pending import read_packages, read_pending
 
-MAX_AGE = 24 * 3600.0
-"""Metadata older than this (seconds) say nothing about what is pending."""
 _KERNELS = re.compile(r"kernel(\d[\d.]*)?((-[a-z0-9]+)*-core|(-(uek|rt|lt|ml|debug))?)")
 """Packages that bring a kernel; Amazon Linux 2023 has its version in the name (kernel6.12)."""
 
@@ -133,10 +130,8 @@ def _with_updates(
         reasons["updates"] = f"the installed packages are unknown: {why}"
     elif found.error:
         reasons["updates"] = found.error
-    elif facts.metadata_age is None:
-        reasons["updates"] = "the age of the metadata is unknown"
-    elif facts.metadata_age > MAX_AGE:
-        reasons["updates"] = f"metadata are {format_duration(facts.metadata_age)} old (limit 24h): use --refresh always"
+    elif why := linux.why_stale(facts.metadata_age, "the metadata"):
+        reasons["updates"] = why
     else:
         facts = replace(facts, updates=found.updates, artefacts=found.artefacts, removals=found.removals)
     return facts, reasons
@@ -155,19 +150,12 @@ def _reboot(facts: HostFacts, snapshot: Snapshot, packages: tuple[Package, ...])
     newest = newest_kernel(facts.kernel, snapshot, packages)
     if newest and newest != facts.kernel:
         reasons.append(f"kernel {newest} is installed, {facts.kernel} runs")
-    deleted = snapshot.output("linux.deleted-files")
-    if deleted is not None:
-        reasons += linux.unrestartable(deleted.splitlines())
-    if reasons:
-        return RebootNeed(True, tuple(reasons)), ""
-    for probe in ("dnf.restart", "linux.deleted-files", "linux.uname", "dnf.packages"):
-        if snapshot.output(probe) is None:
-            return RebootNeed(None), f"{probe}: {snapshot.reason(probe)}"
-    if not packages:
+    need, why = linux.judge_reboot(reasons, snapshot, ("dnf.restart", "linux.uname", "dnf.packages"))
+    if need.required is False and not packages:
         return RebootNeed(None), "rpm lists no packages"
-    if "rc 0" not in lines:
+    if need.required is False and "rc 0" not in lines:
         return RebootNeed(None), "needs-restarting could not tell"
-    return RebootNeed(False), ""
+    return need, why
 
 
 def newest_kernel(running: str, snapshot: Snapshot, packages: tuple[Package, ...]) -> str:

@@ -13,13 +13,10 @@ from msgspec.structs import replace
 from patchctl.model.evidence import Snapshot
 from patchctl.model.facts import Artefact, HostFacts, Package, Update
 from patchctl.model.text import one_line, strip_control
-from patchctl.model.units import format_duration
 from patchctl.model.versions import pacman
 from patchctl.platforms import linux
 from patchctl.platforms.sections import Sections, split_sections
 
-MAX_AGE = 24 * 3600.0
-"""Databases older than this (seconds) say nothing about what is pending."""
 _UPGRADE = re.compile(r"(\S+) (\S+) -> (\S+)( \[ignored\])?")
 _FILE = re.compile(r"[A-Za-z0-9@_+][A-Za-z0-9@._+:~-]{0,240}\.pkg\.tar(?:\.[a-z0-9]+)?")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
@@ -118,11 +115,8 @@ def _with_updates(facts: HostFacts, snapshot: Snapshot) -> tuple[HostFacts, str]
         return facts, "no repository is configured"
     if missing := [x[8:] for x in states if x.startswith("missing ")]:
         return facts, f"repository {one_line(missing[0], 80)} was never refreshed"
-    if facts.metadata_age is None:
-        return facts, "the age of the package databases is unknown"
-    if facts.metadata_age > MAX_AGE:
-        age = format_duration(facts.metadata_age)
-        return facts, f"package databases are {age} old (limit 24h): use --refresh always"
+    if why := linux.why_stale(facts.metadata_age, "the package databases"):
+        return facts, why
     if sections.rc("upgrades") not in (0, 1):
         return facts, sections.error("upgrades") or "pacman could not list upgrades"
     if facts.packages is None:

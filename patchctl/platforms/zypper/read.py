@@ -11,14 +11,10 @@ from msgspec.structs import replace
 from patchctl.model.evidence import Snapshot
 from patchctl.model.facts import HostFacts, Package, RebootNeed
 from patchctl.model.text import one_line, strip_control
-from patchctl.model.units import format_duration
 from patchctl.model.versions import rpm
 from patchctl.platforms import linux
 from patchctl.platforms.sections import split_sections
-from patchctl.platforms.zypper.pending import describe_refresh, message, read_locks, read_pending
-
-MAX_AGE = 24 * 3600.0
-"""Repositories whose lists are older than this (seconds) say nothing about what is pending."""
+from patchctl.platforms.zypper.pending import describe_refresh, message, read_locks, read_pending, why_no_locks
 
 
 def read_host(snapshot: Snapshot) -> HostFacts:
@@ -32,10 +28,11 @@ def read_host(snapshot: Snapshot) -> HostFacts:
     else:
         facts = replace(facts, packages=tuple(read_packages(listed)))
     output = snapshot.output("zypper.pending")
-    if output is None:
-        unknown["held"] = snapshot.reason("zypper.pending")
+    sections = split_sections(output or "")
+    if why := snapshot.reason("zypper.pending") if output is None else why_no_locks(sections):
+        unknown["held"] = why
     else:
-        facts = replace(facts, held=read_locks(split_sections(output)))
+        facts = replace(facts, held=tuple(map(str, read_locks(sections))))
     audit = snapshot.output("zypper.audit")
     if audit is None:
         unknown["broken"] = snapshot.reason("zypper.audit")
@@ -106,11 +103,8 @@ def _with_updates(facts: HostFacts, snapshot: Snapshot) -> tuple[HostFacts, str]
         return facts, "no repository is enabled"
     if missing := [x[8:] for x in states if x.startswith("missing ")]:
         return facts, f"repository {one_line(missing[0], 80)} was never refreshed"
-    if facts.metadata_age is None:
-        return facts, "the age of the repositories' lists is unknown"
-    if facts.metadata_age > MAX_AGE:
-        age = format_duration(facts.metadata_age)
-        return facts, f"the repositories' lists are {age} old (limit 24h): use --refresh always"
+    if why := linux.why_stale(facts.metadata_age, "the repositories' lists"):
+        return facts, why
     for part in ("updates", "all", "patches"):
         if sections.rc(part) not in (0, 100, 101):
             return facts, message("\n".join(sections.lines(part))) or f"zypper could not list {part}"
@@ -134,17 +128,10 @@ def _reboot(facts: HostFacts, snapshot: Snapshot) -> tuple[RebootNeed, str]:
     newest = newest_kernel(facts.kernel, [one_line(x[7:], 100) for x in lines if x.startswith("kernel ")])
     if newest and newest != facts.kernel and not linux.is_container(snapshot):
         reasons.append(f"kernel {newest} is installed, {facts.kernel} runs")
-    deleted = snapshot.output("linux.deleted-files")
-    if deleted is not None:
-        reasons += linux.unrestartable(deleted.splitlines())
-    if reasons:
-        return RebootNeed(True, tuple(reasons)), ""
-    for probe in ("zypper.reboot", "linux.deleted-files", "linux.uname", "linux.container"):
-        if snapshot.output(probe) is None:
-            return RebootNeed(None), f"{probe}: {snapshot.reason(probe)}"
-    if answer != "0":
+    need, why = linux.judge_reboot(reasons, snapshot, ("zypper.reboot", "linux.uname", "linux.container"))
+    if need.required is False and answer != "0":
         return RebootNeed(None), "this zypper does not know needs-rebooting"
-    return RebootNeed(False), ""
+    return need, why
 
 
 def newest_kernel(running: str, installed: list[str]) -> str:
