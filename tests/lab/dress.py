@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import importlib
 import os
+import re
 import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -16,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tests.lab.base import Base, Say, _digest, locked, mounted
+from tests.lab.dress_faults import COMMON, COMMON_SCRIPT
 from tests.lab.machine import NSPAWN, SUITE, find_mirror, install_programs, lab_folder
 from tests.lab.programs import LabError, run
 from tests.lab.signing import make_rsa_key
@@ -71,9 +73,9 @@ class Dress:
     caches: tuple[str, ...]
     """Where those are: they get the time of a host's first boot, as if the daily refresh had just run."""
     faults: Mapping[str, tuple[str, str]] = field(default_factory=dict)
-    """name -> (arguments, what it does) of the faults that `faults_script` knows besides `clear`."""
+    """name -> (arguments, what it does) of the faults that `faults_script` knows besides `clear` and COMMON ones."""
     faults_script: str = ""
-    """sh text: FAULT [ARGUMENT...], run as root in the host; $LAB_URL is the repository."""
+    """sh text: FAULT [ARGUMENT...], run as root in the host; $LAB_URL is the repository, $saved a folder of its own."""
     suite: str = ""
     """A later release of Debian that has those packages; with what they need they come into the layer from there."""
     machine: Mapping[str, str] = field(default_factory=dict)
@@ -82,6 +84,11 @@ class Dress:
     """(folder, base): puts the files of another system there, which the hosts then stand on instead of the Debian."""
     booted: str = "systemctl is-system-running"
     """sh text that prints `running` once a host has finished booting."""
+
+    @property
+    def all_faults(self) -> dict[str, tuple[str, str]]:
+        """Every fault that a host in this dress knows, common ones too."""
+        return {**COMMON, **self.faults}
 
 
 def get_dress(name: str) -> Dress:
@@ -93,18 +100,25 @@ def get_dress(name: str) -> Dress:
     return found
 
 
+def _texts_behind(text: str) -> list[str]:
+    """Return the texts of the other dresses and tools that a dress's file imports: it is made of those too."""
+    found = re.findall(r"^from tests\.lab\.(?:dresses(?:\.(\w+)| import (\w+))|(\w+_tools))", text, re.MULTILINE)
+    paths = [FOLDER.parent / f"{tool}.py" if tool else FOLDER / f"{one or other}.py" for one, other, tool in found]
+    return [path.read_text() for path in paths]
+
+
 class Wardrobe:
     """The layer and the repository of one dress, made when first asked for and kept under their hash."""
 
     def __init__(self, name: str, base: Base, say: Say) -> None:
         self.name = name
         self.dress = get_dress(name)
-        texts = [path.read_text() for path in (*sorted(FOLDER.parent.glob("*_repository.py")), Path(__file__),
-                                               FOLDER / f"{name}.py")]
-        self.folder = lab_folder() / f"dress-{name}-{_digest(base.folder, *texts)}"
+        own = (FOLDER / f"{name}.py").read_text()
+        texts = [path.read_text() for path in (*sorted(FOLDER.parent.glob("*_repository.py")), Path(__file__))]
+        self.folder = lab_folder() / f"dress-{name}-{_digest(base.folder, *texts, own, *_texts_behind(own))}"
         self.below = [base.folder / "upper", base.bootstrap]
         if self.dress.system is not None:
-            self.below = [lab_folder() / f"system-{name}-{_digest(base.folder, texts[-1])}"]
+            self.below = [lab_folder() / f"system-{name}-{_digest(base.folder, own)}"]
         with locked(lab_folder() / f"dress-{name}.lock"):
             if not self.folder.is_dir():
                 say(f"lab: making the dress {name} (once, about a minute)")
@@ -188,9 +202,9 @@ class Wardrobe:
 
     def fault(self, host: LabHost, name: str, *arguments: str) -> str:
         """Make one fault of the dress, or `clear` all of them; return what its script printed."""
-        if name != "clear" and name not in self.dress.faults:
-            raise LabError(f"no fault {name} for {self.name}; there are: {', '.join(self.dress.faults)}")
-        text = f"LAB_URL={self.url(host.lab)}\n{self.dress.faults_script}"
+        if name != "clear" and name not in self.dress.all_faults:
+            raise LabError(f"no fault {name} for {self.name}; there are: {', '.join(self.dress.all_faults)}")
+        text = f"LAB_URL={self.url(host.lab)}\n{COMMON_SCRIPT}{self.dress.faults_script}"
         return host.exec(text, name, *arguments, timeout=300)
 
 

@@ -38,7 +38,7 @@ FAULTS = {  # name -> (arguments, what it does)
 
 def make(host: LabHost, name: str, *arguments: str) -> None:
     """Make one fault: of a dressed host's own (tests/lab/dresses/), else of those that every host has."""
-    if host.dress and (name in (worn := host.lab.wardrobe(host.dress)).dress.faults):
+    if host.dress and (name in (worn := host.lab.wardrobe(host.dress)).dress.all_faults):
         worn.fault(host, name, *arguments)
         return
     if name not in FAULTS:

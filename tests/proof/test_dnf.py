@@ -9,8 +9,9 @@ from typing import Any
 
 import pytest
 
-from tests.lab import Lab, LabHost
+from tests.lab import Lab
 from tests.proof.project import Project, assert_clean
+from tests.proof.rpm_hosts import check_update, offer, versions
 
 pytestmark = [pytest.mark.lab, pytest.mark.timeout(1800)]
 
@@ -35,16 +36,6 @@ on_failure: continue
 """
 NEW = {"kernel-core", "lab-config", "lab-dependency", "lab-epoch", "lab-extra", "lab-native", "lab-plain",
        "lab-service"}
-
-
-def check_update(host: LabHost) -> set[tuple[str, str, str]]:
-    """Return what dnf itself says is pending: (package, arch, version)."""
-    rows = (line.split() for line in host.exec("dnf -q check-update", check=False).splitlines())
-    return {(*words[0].rsplit(".", 1), words[1]) for words in rows if len(words) == 3}  # type: ignore[misc]
-
-
-def versions(host: LabHost) -> set[str]:
-    return set(host.exec("rpm -qa --qf '%{NAME} %{VERSION}\n'").splitlines())
 
 
 DRESSES = ["alma", pytest.param("fedora", marks=pytest.mark.soak)]
@@ -103,8 +94,7 @@ def test_failures_are_told_by_their_cause_and_a_cut_transaction_is_mended(
     try:
         project.policy(SICK)
         for host in hosts[:4]:
-            host.fault("offer", f"lab-{host.name}")
-            host.exec("dnf -q -y makecache 2>&1")
+            offer(host, f"lab-{host.name}")
         planned = project.run("plan", "--policy", "sick", "--out", "plan.json").expect(0)
         assert "lab-victim removed" in planned.out
         project.policy(SICK)

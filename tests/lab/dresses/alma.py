@@ -72,7 +72,8 @@ PLAIN = _both("lab-plain", "comes from a repository without advisories")
 KERNELS = (_kernel("427.13.1.el9_4"), _kernel("503.11.1.el9_5"))
 EXTRA = Rpm("lab-extra", "2.0", "1.el9", what="is new with lab-dependency 2.0")
 VICTIM = Rpm("lab-victim", "1.0", "1.el9", what="is removed by lab-removes 2.0")
-MODULAR = tuple(Rpm("lab-modular", v, "1.el9", what="comes from a module from 1.1 on") for v in ("1.0", "1.1", "2.0"))
+MODULAR = tuple(Rpm("lab-modular", v, "1.el9", what="comes from a module from 1.1 on", header=label) for v, label in (
+    ("1.0", ""), *((v, f"ModularityLabel: lab-module:{v[0]}:20261101:deadbeef") for v in ("1.1", "2.0"))))
 KERNEL_AFTER = _kernel("570.12.1.el9_6")
 UPDATES = (CONFIG, DEPENDENCY, EPOCH, NATIVE, SERVICE_PAIR, KERNELS)
 OFFERS = {pair[0].name: pair for pair in (
@@ -120,17 +121,7 @@ def build(folder: Path, home: Path) -> None:
     plain = RpmRepository(folder / "plain", home)
     plain.add(PLAIN[1])
     plain.index()
-    for name, (_, new) in OFFERS.items():
-        one = RpmRepository(folder / name, home)
-        if name == "lab-badkey":
-            stranger = folder.parent / "stranger"
-            make_rsa_key(stranger, "lab packages stranger <stranger@localhost>")
-            RpmRepository(folder / name, stranger).add(new)
-        else:
-            one.add(new, signed=name != "lab-unsigned")
-        one.index([Advisory(f"ALBA-2026:{name}", "bugfix", (new,), reboot=name == "lab-reboot")])
-
-
+    build_offers(folder, home)
     module = RpmRepository(folder / "lab-module", home)
     module.add(*MODULAR[1:])
     module.index()
@@ -140,6 +131,19 @@ def build(folder: Path, home: Path) -> None:
     kernel = RpmRepository(folder / "kernel-core", home)
     kernel.add(KERNEL_AFTER)
     kernel.index()
+
+
+def build_offers(folder: Path, home: Path) -> None:
+    """Make a repository for each of OFFERS."""
+    for name, (_, new) in OFFERS.items():
+        one = RpmRepository(folder / name, home)
+        if name == "lab-badkey":
+            stranger = folder.parent / "stranger"
+            make_rsa_key(stranger, "lab packages stranger <stranger@localhost>")
+            RpmRepository(folder / name, stranger).add(new)
+        else:
+            one.add(new, signed=name != "lab-unsigned")
+        one.index([Advisory(f"ALBA-2026:{name}", "bugfix", (new,), reboot=name == "lab-reboot")])
 
 
 def _stream(package: Rpm) -> str:
@@ -183,19 +187,13 @@ rm -f /var/log/*.post /var/log/dnf*.log /var/log/hawkey.log
 FAULTS = {
     "offer": ("PACKAGE", "version 2.0 of lab-broken, lab-slow, ... (OFFERS of dresses/alma.py) becomes pending"),
     "lock": ("[NAME]", "a process called NAME (packagekitd) holds dnf's and rpm's locks"),
-    "repo-down": ("", "the sources point at a port that nobody listens on"),
-    "disk-full": ("", "no space in /var"),
     "versionlock": ("PACKAGE", "the versionlock plugin holds it"),
     "exclude": ("PACKAGE", "an exclude line in dnf.conf"),
     "stale": ("[DAYS]", "the cached metadata are DAYS (9) old"),
-    "veto": ("[REASON]", "the owner's /etc/patchctl/hold"),
-    "edit-config": ("", "the administrator changed /etc/lab-config.conf, whose package has a new version pending"),
     "rpmdb-broken": ("", "the rpm database is damaged"),
 }
 
 FAULTS_SCRIPT = f"""
-set -e
-saved=/run/lab-faults; mkdir -p $saved
 case $1 in
 offer)
     name=${{2:?package}}
@@ -219,14 +217,6 @@ repo-down)
         [ -e "$saved/${{f##*/}}" ] || cp "$f" $saved/
         sed -i 's#^baseurl=http://[^/]*/#baseurl=http://127.0.0.1:9/#' "$f"
     done ;;
-disk-full)
-    mkdir -p $saved/var $saved/var-below
-    mount -t tmpfs -o mode=755 lab-full $saved/var
-    cp -a /var/. $saved/var/
-    mount --bind /var $saved/var-below
-    mount -o remount,size=$(( $(du -sk $saved/var | cut -f1) + 64 ))k $saved/var
-    mount --bind $saved/var /var
-    dd if=/dev/zero of=/var/lab-filler bs=4k 2>/dev/null || : ;;
 versionlock)
     mkdir -p /etc/dnf/plugins
     printf '# Added lock on %s\\n' "$(date)" >> /etc/dnf/plugins/versionlock.list
@@ -236,10 +226,6 @@ exclude)
     cp -n /etc/dnf/dnf.conf $saved/ ; echo "excludepkgs=$2" >> /etc/dnf/dnf.conf ;;
 stale)
     find /var/cache/dnf -exec touch -d "-${{2:-9}} days" {{}} + ;;
-veto)
-    mkdir -p /etc/patchctl; echo "${{2:-the owner says no}}" > /etc/patchctl/hold ;;
-edit-config)
-    echo '# changed by the administrator' >> /etc/lab-config.conf ;;
 rpmdb-broken)
     cp -a /var/lib/rpm $saved/rpm
     dd if=/dev/urandom of=/var/lib/rpm/rpmdb.sqlite bs=4096 seek=1 count=40 conv=notrunc 2>/dev/null
@@ -247,14 +233,10 @@ rpmdb-broken)
 clear)
     systemctl stop lab-rpm-lock 2>/dev/null || :
     rm -f /var/lib/dnf/rpmdb_lock.pid /var/cache/dnf/*_lock.pid
-    if grep -q '^lab-full /var ' /proc/mounts; then
-        rm -f /var/lab-filler; umount -l /var; cp -a $saved/var/. /var/; umount -l $saved/var $saved/var-below
-    fi
     for f in $saved/*.repo; do [ ! -e "$f" ] || mv "$f" /etc/yum.repos.d/; done
-    rm -f /etc/yum.repos.d/lab-offer-*.repo /etc/patchctl/hold; : > /etc/dnf/plugins/versionlock.list
+    rm -f /etc/yum.repos.d/lab-offer-*.repo; : > /etc/dnf/plugins/versionlock.list
     [ ! -e $saved/dnf.conf ] || mv $saved/dnf.conf /etc/dnf/
     if [ -d $saved/rpm ]; then rm -rf /var/lib/rpm; cp -a $saved/rpm /var/lib/rpm; fi
-    : > /var/lib/lab-half
     rm -rf $saved ;;
 *) echo "no fault called $1" >&2; exit 2 ;;
 esac

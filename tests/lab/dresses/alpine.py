@@ -157,14 +157,8 @@ FAULTS = {
     "offer": ("PACKAGE", "version 2.0 of lab-broken, lab-half, ... (OFFERS of dresses/alpine.py) becomes pending"),
     "pin": ("PACKAGE", "pinned to its version in /etc/apk/world"),
     "lock": ("[NAME]", "a process called NAME (apk-hog) holds apk's lock for 1000 s"),
-    "repo-down": ("", "the sources point at a port that nobody listens on"),
-    "disk-full": ("", "no space in /var"),
-    "edit-config": ("", "the administrator changed /etc/lab-config.conf, whose package has a new version pending"),
-    "veto": ("[REASON]", "the owner's /etc/patchctl/hold"),
 }
 FAULTS_SCRIPT = r"""
-set -e
-saved=/run/lab-faults; mkdir -p $saved
 case $1 in
 offer) echo "$LAB_URL/${2:?package}" >> /etc/apk/repositories ;;
 pin) apk add --no-network "${2:?package}=$(apk info -v | sed -n "s/^$2-\([0-9].*\)/\1/p")" ;;
@@ -172,24 +166,10 @@ lock)  # busybox's flock takes the lock as apk does
     setsid flock /lib/apk/db/lock sh -c 'echo $$ >/run/lab-faults/pid; exec sleep 1000' </dev/null >/dev/null 2>&1 &
     timeout 20 sh -c 'until [ -e /run/lab-faults/pid ]; do sleep 0.1; done' ;;
 repo-down) cp /etc/apk/repositories $saved/; sed -i 's#^http://[^/]*/#http://127.0.0.1:9/#' /etc/apk/repositories ;;
-disk-full)
-    mkdir -p $saved/var $saved/var-below
-    mount -t tmpfs -o mode=755 lab-full $saved/var
-    cp -a /var/. $saved/var/
-    mount --bind /var $saved/var-below
-    mount -o remount,size=$(( $(du -sk $saved/var | cut -f1) + 64 ))k $saved/var
-    mount --bind $saved/var /var
-    dd if=/dev/zero of=/var/lab-filler bs=4k 2>/dev/null || : ;;
-edit-config) echo '# changed by the administrator' >> /etc/lab-config.conf ;;
-veto) mkdir -p /etc/patchctl; echo "${2:-the owner says no}" > /etc/patchctl/hold ;;
 clear)
     [ ! -e $saved/pid ] || kill $(cat $saved/pid) || :
-    if grep -q '^lab-full /var ' /proc/mounts; then
-        rm -f /var/lab-filler; umount -l /var; cp -a $saved/var/. /var/; umount -l $saved/var $saved/var-below
-    fi
     [ ! -e $saved/repositories ] || mv $saved/repositories /etc/apk/
     sed -i '3,$d' /etc/apk/repositories; sed -i 's/^\(lab-[a-z]*\)=.*/\1/' /etc/apk/world
-    rm -f /etc/patchctl/hold; : > /var/lib/lab-half
     rm -rf $saved ;;
 *) echo "no fault called $1" >&2; exit 2 ;;
 esac

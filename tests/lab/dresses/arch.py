@@ -109,14 +109,8 @@ FAULTS = {
     "ignore": ("PACKAGE", "IgnorePkg in pacman.conf"),
     "lock": ("[NAME]", "a process called NAME (pamac-daemon) holds pacman's lock"),
     "lock-stale": ("", "pacman's lock is left by a process that is gone"),
-    "repo-down": ("", "the sources point at a port that nobody listens on"),
-    "disk-full": ("", "no space in /var"),
-    "edit-config": ("", "the administrator changed /etc/lab-config.conf, whose package has a new version pending"),
-    "veto": ("[REASON]", "the owner's /etc/patchctl/hold"),
 }
 FAULTS_SCRIPT = """
-set -e
-saved=/run/lab-faults; mkdir -p $saved
 case $1 in
 offer) printf '[%s]\\nServer = %s/$repo\\n' "${2:?package}" "$LAB_URL" >> /etc/pacman.d/lab-offers ;;
 ignore) echo "IgnorePkg = ${2:?package}" >> /etc/pacman.d/lab-options ;;
@@ -132,25 +126,11 @@ lock-stale) : > /var/lib/pacman/db.lck ;;
 repo-down)
     cp /etc/pacman.conf /etc/pacman.d/lab-offers $saved/
     sed -i 's#^Server = http://[^/]*/#Server = http://127.0.0.1:9/#' /etc/pacman.conf /etc/pacman.d/lab-offers ;;
-disk-full)
-    mkdir -p $saved/var $saved/var-below
-    mount -t tmpfs -o mode=755 lab-full $saved/var
-    cp -a /var/. $saved/var/
-    mount --bind /var $saved/var-below
-    mount -o remount,size=$(( $(du -sk $saved/var | cut -f1) + 64 ))k $saved/var
-    mount --bind $saved/var /var
-    dd if=/dev/zero of=/var/lab-filler bs=4k 2>/dev/null || : ;;
-edit-config) echo '# changed by the administrator' >> /etc/lab-config.conf ;;
-veto) mkdir -p /etc/patchctl; echo "${2:-the owner says no}" > /etc/patchctl/hold ;;
 clear)
     systemctl stop lab-pacman-lock 2>/dev/null || :
-    if grep -q '^lab-full /var ' /proc/mounts; then
-        rm -f /var/lab-filler; umount -l /var; cp -a $saved/var/. /var/; umount -l $saved/var $saved/var-below
-    fi
     rm -f /var/lib/pacman/db.lck
     [ ! -e $saved/pacman.conf ] || { mv $saved/pacman.conf /etc/; mv $saved/lab-offers /etc/pacman.d/; }
-    : > /etc/pacman.d/lab-options; : > /etc/pacman.d/lab-offers; rm -f /etc/patchctl/hold
-    : > /var/lib/lab-half
+    : > /etc/pacman.d/lab-options; : > /etc/pacman.d/lab-offers
     rm -rf $saved ;;
 *) echo "no fault called $1" >&2; exit 2 ;;
 esac

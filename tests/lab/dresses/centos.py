@@ -13,7 +13,6 @@ from tests.lab.base import get_base
 from tests.lab.dress import AWAY
 from tests.lab.dresses import alma
 from tests.lab.rpm_repository import Advisory, Rpm, RpmRepository
-from tests.lab.signing import make_rsa_key
 from tests.lab.yum_tools import get_tools
 
 ARCH = alma.ARCH
@@ -52,15 +51,7 @@ def build(folder: Path, home: Path) -> None:
     plain = RpmRepository(folder / "plain", home)
     plain.add(alma.PLAIN[1])
     plain.index()
-    for name, (_, new) in alma.OFFERS.items():
-        one = RpmRepository(folder / name, home)
-        if name == "lab-badkey":
-            stranger = folder.parent / "stranger"
-            make_rsa_key(stranger, "lab packages stranger <stranger@localhost>")
-            RpmRepository(folder / name, stranger).add(new)
-        else:
-            one.add(new, signed=name != "lab-unsigned")
-        one.index([Advisory(f"ALBA-2026:{name}", "bugfix", (new,), reboot=name == "lab-reboot")])
+    alma.build_offers(folder, home)
     (folder / "yum.tar").hardlink_to(get_tools(get_base()))
 
 
@@ -85,10 +76,8 @@ rm -rf /opt/dress/repository/yum.tar /var/log/*.post /var/log/yum.log
 """
 
 FAULTS_SCRIPT = f"""
-set -e
 case $1 in
 lock)  # yum locks by a file with its process id, rpm by fcntl
-    mkdir -p /run/lab-faults
     systemd-run -q --collect --unit=lab-rpm-lock {AWAY}/python3 -c '
 import fcntl, os, sys, time
 open("/proc/self/comm", "w").write(sys.argv[1])
@@ -102,15 +91,15 @@ versionlock)
     rpm -q --qf '%|EPOCH?{{%{{EPOCH}}}}:{{0}}|:%{{NAME}}-%{{VERSION}}-%{{RELEASE}}.*\\n' "$2" \\
         >> /etc/yum/pluginconf.d/versionlock.list; exit ;;
 exclude)
-    mkdir -p /run/lab-faults; cp -n /etc/yum.conf /run/lab-faults/; echo "exclude=$2" >> /etc/yum.conf; exit ;;
+    cp -n /etc/yum.conf $saved/; echo "exclude=$2" >> /etc/yum.conf; exit ;;
 stale)
     find /var/cache/yum -exec touch -d "-${{2:-9}} days" {{}} + ; exit ;;
 rpmdb-broken)
-    mkdir -p /run/lab-faults; cp -a /var/lib/rpm /run/lab-faults/rpm; rm -f /var/lib/rpm/__db.*
+    cp -a /var/lib/rpm $saved/rpm; rm -f /var/lib/rpm/__db.*
     dd if=/dev/urandom of=/var/lib/rpm/Packages bs=4096 count=40 conv=notrunc 2>/dev/null; exit ;;
 clear)
     rm -f /var/run/yum.pid; : > /etc/yum/pluginconf.d/versionlock.list
-    [ ! -e /run/lab-faults/yum.conf ] || mv /run/lab-faults/yum.conf /etc/ ;;
+    [ ! -e $saved/yum.conf ] || mv $saved/yum.conf /etc/ ;;
 esac
 mkdir -p /etc/dnf/plugins
 {alma.FAULTS_SCRIPT}

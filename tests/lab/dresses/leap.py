@@ -38,14 +38,8 @@ FAULTS = {
     "offer": ("PACKAGE", "version 2.0 of lab-broken, lab-slow, ... (OFFERS of dresses/alma.py) becomes pending"),
     "addlock": ("PACKAGE", "zypper addlock"),
     "lock": ("[NAME]", "a process called NAME (packagekitd) holds zypp's lock"),
-    "repo-down": ("", "the sources point at a port that nobody listens on"),
-    "disk-full": ("", "no space in /var"),
-    "edit-config": ("", "the administrator changed /etc/lab-config.conf, whose package has a new version pending"),
-    "veto": ("[REASON]", "the owner's /etc/patchctl/hold"),
 }
 FAULTS_SCRIPT = """
-set -e
-saved=/run/lab-faults; mkdir -p $saved
 case $1 in
 offer)
     name=${2:?package}
@@ -66,25 +60,11 @@ repo-down)
         [ -e "$saved/${f##*/}" ] || cp "$f" $saved/
         sed -i 's#^baseurl=http://[^/]*/#baseurl=http://127.0.0.1:9/#' "$f"
     done ;;
-disk-full)
-    mkdir -p $saved/var $saved/var-below
-    mount -t tmpfs -o mode=755 lab-full $saved/var
-    cp -a /var/. $saved/var/
-    mount --bind /var $saved/var-below
-    mount -o remount,size=$(( $(du -sk $saved/var | cut -f1) + 64 ))k $saved/var
-    mount --bind $saved/var /var
-    dd if=/dev/zero of=/var/lab-filler bs=4k 2>/dev/null || : ;;
-edit-config) echo '# changed by the administrator' >> /etc/lab-config.conf ;;
-veto) mkdir -p /etc/patchctl; echo "${2:-the owner says no}" > /etc/patchctl/hold ;;
 clear)
     systemctl stop lab-zypp-lock 2>/dev/null || :
-    if grep -q '^lab-full /var ' /proc/mounts; then
-        rm -f /var/lab-filler; umount -l /var; cp -a $saved/var/. /var/; umount -l $saved/var $saved/var-below
-    fi
     rm -f /run/zypp.pid
     for f in $saved/*.repo; do [ ! -e "$f" ] || mv "$f" /etc/zypp/repos.d/; done
-    rm -f /etc/zypp/repos.d/lab-offer-*.repo /etc/zypp/locks /etc/patchctl/hold
-    : > /var/lib/lab-half
+    rm -f /etc/zypp/repos.d/lab-offer-*.repo /etc/zypp/locks
     rm -rf $saved ;;
 *) echo "no fault called $1" >&2; exit 2 ;;
 esac
