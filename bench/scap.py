@@ -14,11 +14,12 @@ import sys
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from msgspec.structs import replace
 
-from bench.measure import ENTER, Cost, MeasureError, measure, side_by_side
+from bench.measure import ENTER, MeasureError, measure, side_by_side
 from patchctl.assess.contract import MAX_TRIPS
 from patchctl.collect.script import compile_script
 from patchctl.model.evidence import Probe
@@ -114,8 +115,8 @@ def compare() -> tuple[dict[str, Figures], float]:
             "patchctl": ours(host, scripts),
             "oscap": host.exec_argv(f"oscap xccdf eval --profile {PROFILE} /opt/scap/{SYSTEM}.xml >/dev/null 2>&1"),
         }
-        costs: dict[str, Cost] = side_by_side(
-            ROUNDS, {n: (lambda c=c: measure(c, timeout=900, good=(0, 2))) for n, c in commands.items()})
+        costs = side_by_side(
+            ROUNDS, {n: partial(measure, c, timeout=900, good=(0, 2)) for n, c in commands.items()})
         figures = {n: Figures(costs[n].cpu, costs[n].wall, peak(c)) for n, c in commands.items()}
         return figures, largest(host)
 

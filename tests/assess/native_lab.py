@@ -126,13 +126,13 @@ def case_of(bound: Bound, snapshot: Snapshot) -> dict[str, dict[str, str | None]
     words += ["include", "match", "["] if words else []
     small: dict[str, dict[str, str | None]] = {}
     for batch, answers in whole.items():
-        for question, text in answers.items():
+        for asked, text in answers.items():
             kept = text
             if text is not None and words and "\n" in text and batch in ("read", "sshd", "accounts", "unit") \
-                    and not question.startswith("glob:") and "/proc/" not in question and batch != "unit":
+                    and not asked.startswith("glob:") and "/proc/" not in asked and batch != "unit":
                 kept = "".join(f"{line}\n" for line in text.splitlines()
                                if any(w in line.lower() for w in words) and not line.startswith("# "))
-            small.setdefault(batch, {})[question] = kept
+            small.setdefault(batch, {})[asked] = kept
     for batch, answers in small.items():
         globs = [q for q in answers if q.startswith("glob:")]
         for glob in globs:

@@ -42,7 +42,7 @@ def told(check: CheckType, case: Mapping[str, Any], host: Mapping[str, Mapping[s
     return judge(Leaf(check.name, arguments(check, case["args"])), CaseAnswers(host))
 
 
-def spoilt(host: Mapping[str, Mapping[str, str | None]]) -> Iterator[tuple[str, dict[str, dict[str, str | None]]]]:
+def spoilt(host: Mapping[str, Mapping[str, str | None]]) -> Iterator[tuple[str, dict[str, Mapping[str, str | None]]]]:
     """Yield a case's evidence with one answer broken, for each answer and each way."""
     for batch, answers in host.items():
         for question, text in answers.items():

@@ -24,7 +24,7 @@ def flag_rule(flag: Path, name: str = "flag") -> dict[str, str]:
 
 
 def silent(project) -> bool:
-    return project.said == project.warned == ""
+    return bool(project.said == project.warned == "")
 
 
 def test_unchanged_nights_say_nothing_and_a_change_is_told_once(project):
@@ -111,7 +111,7 @@ def alone(tmp_path):
     return tmp_path
 
 
-def night(folder: Path, **how) -> subprocess.Popen:
+def night(folder: Path, **how) -> subprocess.Popen[str]:
     env = {**os.environ, "XDG_CACHE_HOME": str(folder / "cache"), "COLUMNS": "80"}
     env.pop("PYTHONUNBUFFERED", None)  # cron sets none, and what is still in a buffer at the end is a case of its own
     how = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **how}

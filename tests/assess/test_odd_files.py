@@ -17,10 +17,10 @@ from patchctl.assess.asking.files import FILE_CAP, LEADS_NOWHERE, READ, STAT, SU
 from patchctl.assess.asking.frames import read_frames
 from patchctl.assess.asking.system import PROCESSES
 from patchctl.assess.checks.command import COMMANDS
-from patchctl.assess.checks.contract import Answer, Batch, Question
+from patchctl.assess.checks.contract import Answer, Batch, Question, Unreadable
 from patchctl.assess.checks.file import File
 from patchctl.assess.checks.value import Value
-from patchctl.assess.native.answers import SnapshotAnswers, Unreadable, probes_of
+from patchctl.assess.native.answers import SnapshotAnswers, probes_of
 from patchctl.model.evidence import OK, UNKNOWN, Evidence, Snapshot
 
 SHELLS = [shell for shell in ("dash", "bash", "busybox") if shutil.which(shell)]

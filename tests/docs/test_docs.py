@@ -71,7 +71,8 @@ def test_commands_and_options_exist(page: Path) -> None:
 
 def check_invocation(words: list[str], where: str) -> None:
     """Check command names and options of a command line; what else it says is not looked at."""
-    command, rest = main, list(words)
+    command: click.Command = main
+    rest = list(words)
     context = click.Context(main, info_name="patchctl")
     while isinstance(command, click.Group) and rest and re.fullmatch(r"[a-z]+", rest[0]):
         found = command.get_command(context, rest.pop(0))

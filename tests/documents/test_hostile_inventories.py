@@ -85,7 +85,7 @@ def test_a_host_is_not_visited_somewhere_else(tmp_path: Path, variable: str) -> 
     (tmp_path / "hosts").write_text(f"h1 {variable}\nh2 ansible_host=192.0.2.2\n")
     inventory = load_inventory([tmp_path / "hosts"])
     assert inventory.hosts["h1"].unresolved and not inventory.hosts["h2"].unresolved
-    connections = Connections(inventory, known_hosts=(), ssh_config=None, secrets=_NoSecrets())
+    connections = Connections(inventory, known_hosts=(), ssh_config=None, secrets=_no_secrets)
     for ask in (connections.open, connections.endpoint):
         with pytest.raises(UsageError) as caught:
             ask(inventory.hosts["h1"])
@@ -118,6 +118,5 @@ def test_one_machine_under_several_names_is_told(tmp_path: Path) -> None:
     assert notes(load_inventory([tmp_path])) == ([], ["same-address"])
 
 
-class _NoSecrets:
-    def resolve(self, reference: object) -> str:
-        raise AssertionError(reference)
+def _no_secrets(reference: object) -> str:
+    raise AssertionError(reference)

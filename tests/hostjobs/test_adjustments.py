@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -46,6 +47,9 @@ class Store:
     store_id, epoch = "store-a", 1
 
     def save_snapshot(self, snapshot: Snapshot) -> str:
+        raise AssertionError("a start takes none")
+
+    def save_snapshots(self, snapshots: Sequence[Snapshot], kind: str = "scan") -> list[str]:
         raise AssertionError("a start takes none")
 
 

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import TracebackType
+from typing import Self
 
 from tests.lab import slots
 from tests.lab.base import Base, Say, get_base
@@ -38,7 +39,7 @@ class Lab:
         self._hosts: dict[str, LabHost] = {}
 
     @classmethod
-    def session(cls, say: Say = lambda text: None) -> Lab:
+    def session(cls, say: Say = lambda text: None) -> Self:
         """Return an empty lab in a slot of its own; for as long as this process lives, at most."""
         base = get_base(say)
         lab = cls(slots.take_session(), base, say)
@@ -159,7 +160,7 @@ class Lab:
         self.slot.clear()
         self.slot.free()
 
-    def __enter__(self) -> Lab:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None,

@@ -10,7 +10,8 @@ from collections.abc import Iterator
 import pytest
 
 from tests.lab import Lab, LabHost
-from tests.lab.dresses.alpine import ARCH, HASHES
+from tests.lab.apk_repository import ARCH
+from tests.lab.dresses.alpine import HASHES
 from tests.proof.project import read_log
 from tests.proof.test_suse_arch import POLICY, Sick, check
 

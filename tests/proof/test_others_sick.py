@@ -13,7 +13,8 @@ from typing import Any
 import pytest
 
 from tests.lab import Lab, LabHost
-from tests.lab.dresses.alpine import ARCH, HASHES
+from tests.lab.apk_repository import ARCH
+from tests.lab.dresses.alpine import HASHES
 from tests.proof.project import Project, read_log
 
 pytestmark = [pytest.mark.lab, pytest.mark.soak, pytest.mark.timeout(2400)]

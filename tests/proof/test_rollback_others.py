@@ -18,7 +18,8 @@ from patchctl.model.plan import Change
 from patchctl.platforms.contract import InstallRequest
 from patchctl.platforms.registry import platform_named
 from tests.lab import Lab, LabHost
-from tests.lab.dresses.alpine import ARCH, HASHES
+from tests.lab.apk_repository import ARCH
+from tests.lab.dresses.alpine import HASHES
 from tests.proof.project import Project, read_log
 
 pytestmark = [pytest.mark.lab, pytest.mark.soak, pytest.mark.timeout(1800)]

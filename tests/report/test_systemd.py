@@ -37,7 +37,7 @@ def test_systemd_accepts_the_units(tmp_path):
 @pytest.mark.parametrize("unit", SERVICES, ids=lambda unit: unit.name)
 def test_the_command_line_of_a_service_is_one_of_ours(unit):
     parser = configparser.ConfigParser(strict=False, interpolation=None)
-    parser.optionxform = str
+    parser.optionxform = str  # type: ignore[method-assign, assignment]  # as configparser's manual tells one to do
     parser.read(unit)
     env, program, *words = parser["Service"]["ExecStart"].split()
     assert (env, program) == ("/usr/bin/env", "patchctl")

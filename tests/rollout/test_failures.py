@@ -115,7 +115,7 @@ def test_each_retry_adjusts_something_until_the_remedy_or_the_budget_is_used_up(
     first = choose_retry(failure(), (), (), 0, 5)
     assert first is not None
     assert first.adjustments == ("wait-for-lock",)
-    past = (("dpkg-lock-held", "held by 4711", ""),)
+    past: tuple[tuple[str, str, str], ...] = (("dpkg-lock-held", "held by 4711", ""),)
     second = choose_retry(failure(), past, first.adjustments, 1, 5)
     assert second is not None
     assert second.added == "wait-longer-for-lock"

@@ -131,8 +131,9 @@ OTHER = (
 def mutation(seed: int) -> str:
     """Return sh text that changes a host; the same for the same seed."""
     pick = random.Random(seed)
-    steps: list[Callable[[random.Random], str]] = [_line] * 24 + [_mode] * 8 + [_owner] * 4 + [_remove] * 4 + [
-        _unit] * 3 + [_package] * 2 + [_other] * 5
+    often: dict[Callable[[random.Random], str], int] = {
+        _line: 24, _mode: 8, _owner: 4, _remove: 4, _unit: 3, _package: 2, _other: 5}
+    steps = [step for step, times in often.items() for _ in range(times)]
     return "\n".join(f"( {pick.choice(steps)(pick)} ) >/dev/null 2>&1" for _ in range(40)) + "\ntrue\n"
 
 

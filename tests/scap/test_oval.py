@@ -269,7 +269,8 @@ def test_walks_return_matches_only(tmp_path: Path) -> None:
 def test_that_each_type_and_source_says_its_name() -> None:
     assert {"textfilecontent54", "file", "rpminfo", "yamlfilecontent", "process58"} <= set(all_types())
     assert len(all_types()) == 23
-    assert all(name == one.name for name, one in (*all_types().items(), *all_sources().items()))
+    assert all(name == one.name for name, one in all_types().items())
+    assert all(name == one.name for name, one in all_sources().items())
 
 
 @pytest.mark.parametrize(("data", "code"), [

@@ -250,7 +250,7 @@ def test_that_a_multi_check_is_one_finding_for_all_its_results(tmp_path: Path, k
     files = document()
     keep = {files.of[kinds[0]], files.of[kinds[1] if kinds[1] != "t" else "fv"]}
     oval = replace(files.oval, definitions=[d for d in files.oval.definitions if any(f'id="{k}"' in d for k in keep)])
-    xccdf = benchmark(rule("whole", check(**{"multi-check": "true"})))
+    xccdf = benchmark(rule("whole", check("", None, **{"multi-check": "true"})))
     theirs = here.oscap(tmp_path, xccdf, {"oval.xml": oval.xml()})
     baseline, judge = here.ours(xccdf, {"oval.xml": oval.xml()})
     assert len(theirs.verdicts["whole"]) == 2

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from typing import Any
 
 from msgspec.structs import replace
 
@@ -46,10 +47,10 @@ class Run:
     controllers: int = 0
 
     @classmethod
-    def of(cls, plan: Plan, hosts: list[SimHost], seed: int = 0, **more: object) -> Run:
+    def of(cls, plan: Plan, hosts: list[SimHost], seed: int = 0, **more: Any) -> Run:
         return cls(plan, World(seed, hosts, START), **more)
 
-    def control(self, controls: Controls, **options: object) -> RolloutState | None:
+    def control(self, controls: Controls, **options: Any) -> RolloutState | None:
         """Run one controller until it ends, is killed (None) or is superseded (None)."""
         self.controllers += 1
         executor = self.executor(self.world, self.journal, controls)

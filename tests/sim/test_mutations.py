@@ -29,7 +29,7 @@ def forgets_intents(state: RolloutState, now: float, around: Surroundings) -> Se
 
 def restarts_blindly(state: RolloutState, now: float, around: Surroundings) -> Sequence[Action]:
     """Takes an attempt that is in doubt for lost and begins another one instead of asking."""
-    actions = []
+    actions: list[Action] = []
     for action in decide(state, now, around):
         if isinstance(action, RunJob) and action.job.kind == "poll":
             host = state.hosts[action.job.host]
@@ -44,7 +44,7 @@ def restarts_blindly(state: RolloutState, now: float, around: Surroundings) -> S
 
 def trusts_without_looking(state: RolloutState, now: float, around: Surroundings) -> Sequence[Action]:
     """Calls a host a success as soon as its package manager ended."""
-    actions = []
+    actions: list[Action] = []
     for action in decide(state, now, around):
         if isinstance(action, RunJob) and action.job.kind == "verify":
             draft = replace(action.intent, kind="host-settled", data={"state": "succeeded"}, reason="")

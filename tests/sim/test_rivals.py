@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from functools import partial
 
 import pytest
 
@@ -32,7 +33,7 @@ def test_a_rival_that_takes_over_at_any_write_leaves_one_in_charge(seed: int, pa
     for nth in range(1, writes + 1, step):
         plan, hosts = make_fleet(seed, 3)
         run = Run.of(plan, hosts, seed)
-        first = Controls(between={nth: lambda run=run: run.control(Controls(stop_after=patience))})
+        first = Controls(between={nth: partial(run.control, Controls(stop_after=patience))})
         state = run.control(first)
         assert state is None or nth == 1, f"write {nth}: the first controller went on although it was superseded"
         last = run.control(Controls())

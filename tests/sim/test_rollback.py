@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from msgspec.structs import replace
 
@@ -23,7 +25,7 @@ ENDS = {
 }
 
 
-def one(scenario: Scenario, **changes: object) -> tuple[Run, RolloutState]:
+def one(scenario: Scenario, **changes: Any) -> tuple[Run, RolloutState]:
     """Run a rollout of a clean host, this one and a third."""
     plan = make_plan(["h01", "h02", "h03"], on_failure="rollback", concurrency=1, **changes)
     plan = replace(plan, hosts={n: replace(h, reboot="if_required") for n, h in plan.hosts.items()})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 from msgspec.structs import replace
@@ -45,7 +46,7 @@ def starts(run: Run) -> list[float]:
     return sorted(at for host in run.world.hosts.values() for _, at in host.installs)
 
 
-def one_ring(plan: Plan, **changes: object) -> tuple[PlannedRing, ...]:
+def one_ring(plan: Plan, **changes: Any) -> tuple[PlannedRing, ...]:
     hosts = tuple(plan.hosts)
     return (PlannedRing("canary", (hosts[:1],)), PlannedRing("rest", (hosts[1:],), **changes))
 

@@ -74,7 +74,7 @@ class Controls:
 
     kill: Kill | None = None
     stop_after: int | None = None
-    between: dict[int, Callable[[], None]] = field(default_factory=dict)
+    between: dict[int, Callable[[], object]] = field(default_factory=dict)
     counts: dict[str, int] = field(default_factory=dict)
 
     def step(self, at: str) -> None:

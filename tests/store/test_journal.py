@@ -59,13 +59,13 @@ def test_no_acknowledged_event_is_lost_by_kill_9_and_the_chain_holds(any_url):
             rest = writer.stdout.read()
             writer.wait()
         for line in rest.splitlines():
-            rollout, seq = line.split()
-            acknowledged[rollout] = int(seq)
+            rollout, last = line.split()
+            acknowledged[rollout] = int(last)
         with open_store(any_url) as store:
-            for rollout, seq in acknowledged.items():
+            for rollout, count in acknowledged.items():
                 events = store.journal.events(rollout)
                 assert [e.seq for e in events] == list(range(1, len(events) + 1))
-                assert len(events) >= seq
+                assert len(events) >= count
                 assert len(events) % 2 == 0  # an append is all or nothing
             report = store.verify_chain()
             assert report.ok, report.problems[:3]

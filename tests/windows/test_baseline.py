@@ -54,7 +54,7 @@ def test_a_check_types_example_is_right_and_its_text_is_powershell(check: CheckT
         assert "'it''s'" in question.batch.script([question.text, "it's"])
 
 
-@pytest.mark.parametrize("check", [p for p in CHECKS if p.values[0].repairs])  # type: ignore[attr-defined]  # they are
+@pytest.mark.parametrize("check", [p for p in CHECKS if p.values[0].repairs])  # type: ignore[union-attr]  # they are
 def test_a_repair_is_batch_lines_or_powershell_and_tells_what_it_sets(check: CheckType) -> None:
     args = example(check)
     repair = check.repair(args)

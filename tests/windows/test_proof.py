@@ -161,7 +161,7 @@ def result(tmp_path: Path, change: Callable[[dict[str, Any], dict[str, bytes]], 
            synthetic: bool = True) -> Path:
     """Write a SYNTHETIC result of all steps that only read; `change` may spoil it."""
     files: dict[str, bytes] = {}
-    entries = []
+    entries: list[dict[str, Any]] = []
     for step in STEPS:
         if step.changing:
             entries.append({"name": step.name, "sha256": step.sha256, "state": "skipped", "reason": "changes the host"})

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from msgspec.structs import replace
 
 from patchctl.assess.content.registry import kind_of
-from patchctl.assess.content.sca.answers import Key
 from patchctl.assess.content.sca.baseline import ScaBaseline
 from patchctl.assess.contract import Request
 from patchctl.model.evidence import OK, Evidence, Snapshot
@@ -49,7 +49,7 @@ def answer_here(baseline: ScaBaseline, shell: Sequence[str] = ("dash",)) -> Snap
     return snapshot
 
 
-def say(baseline: ScaBaseline, answers: dict[Key, tuple[str, list[str]]]) -> Snapshot:
+def say(baseline: ScaBaseline, answers: Mapping[Any, tuple[str, Sequence[str]]]) -> Snapshot:
     """Return a snapshot in which a host gave these answers: question -> (status word, lines)."""
     evidence = {}
     for batch in baseline.batches:

@@ -96,7 +96,8 @@ def test_variables_reach_the_whole_file_in_wazuh_5_and_targets_in_wazuh_4() -> N
 def test_invalid_is_never_turned_around(dialect: int) -> None:
     for rule, negated in product(("f:/f -> r:x", "d:/f -> r:x", "c:cmd -> r:x"), ("", "not ")):
         made = policy(dialect, negated + rule)
-        missing = {("f", "/f"): ("absent", []), ("d", "/f"): ("absent", []), COMMAND: ("none", [])}
+        missing: dict[tuple[str, str], tuple[str, list[str]]] = {
+            ("f", "/f"): ("absent", []), ("d", "/f"): ("absent", []), COMMAND: ("none", [])}
         assert verdict(made, say(made, missing)) == NOT_APPLICABLE, rule
     for rule, wanted in (("f:/f", FAIL), ("not f:/f", PASS), ("d:/f", FAIL), ("not d:/f", PASS)):
         made = policy(dialect, rule)
@@ -134,7 +135,7 @@ def test_conditions_by_every_mix_of_states() -> None:
 def test_unmet_requirements_make_every_check_not_applicable() -> None:
     needs = "requirements:\n  title: R\n  description: D\n  condition: all\n  rules: ['f:/need -> r:yes']\n"
     made = policy(4, "f:/f", more=needs)
-    there = {("e", "/f"): ("file", [])}
+    there: dict[tuple[str, str], tuple[str, list[str]]] = {("e", "/f"): ("file", [])}
     assert verdict(made, say(made, {**there, ("f", "/need"): ("read0", ["yes"])})) == PASS
     assert verdict(made, say(made, {**there, ("f", "/need"): ("read0", ["no"])})) == NOT_APPLICABLE
     assert verdict(made, say(made, {**there, ("f", "/need"): ("absent", [])})) == NOT_APPLICABLE
