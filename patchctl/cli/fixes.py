@@ -20,7 +20,7 @@ COLUMNS = (
     Column("waived", "WAIVED", right=True),
     Column("unknown", "UNKNOWN", right=True),
     Column("reboot", "REBOOT"),
-    Column("what", "WHAT", fit="cut"),
+    Column("what", "WHAT", fit="cut", brief="what_brief"),
 )
 STATES = ("by-hand", "waived", "unknown", "not-chosen")
 
@@ -73,6 +73,7 @@ def _fix(plan: Plan, fix: HostFix) -> dict[str, Any]:
         "expected": fix.expected, "actual": fix.actual, "result": None, "diff": list(fix.preview),
         "diff_unknown": fix.preview_unknown, "script": whole.script, "files": list(whole.files),
         "disruption": whole.disruption, "reboot": whole.reboot, "access": whole.access,
+        "waived": fix.waived or None,
     }  # fmt: skip
 
 
@@ -89,11 +90,12 @@ def _row(host: HostPlan) -> dict[str, Any]:
     counts = Counter(left.state for left in host.findings_left)
     names = [fix.name.partition("/")[2] for fix in host.fixes]
     what = f"{host.skip_state}: {host.skip}" if host.skip else ", ".join(names) or "nothing to repair"
+    more = f" and {len(names) - 1} more" if len(names) > 1 else ""
     return {
         "host": host.host, "ring": host.ring or "-", "wave": host.wave or "-",
         "fixes": len(host.fixes) if not host.skip else "-", "by_hand": counts["by-hand"], "waived": counts["waived"],
         "unknown": counts["unknown"], "reboot": "-" if host.skip else "yes" if host.reboot_expected else "no",
-        "what": what,
+        "what": what, "what_brief": f"{names[0]}{more}" if names and not host.skip else what,
     }  # fmt: skip
 
 
@@ -135,6 +137,7 @@ def _fix_lines(plan: Plan, fix: HostFix, told: set[str]) -> list[str]:
             lines.append("    (the script is shown above)")
     lines += [f"    note: {whole.disruption}"] if whole.disruption else []
     lines += ["    note: counts only after a reboot"] if whole.reboot else []
+    lines += [f"    note: waived {fix.waived}; repaired all the same, as asked for"] if fix.waived else []
     if whole.access:
         lines.append("    note: concerns the way in: taken back unless a new login succeeds after it")
     return lines

@@ -34,6 +34,11 @@ if TYPE_CHECKING:
               help="Tailoring file that changes the profile (SCAP).")
 @click.option("--content-fixes", is_flag=True,
               help="Use the shell scripts that SCAP content carries; what they change cannot be foretold.")
+@click.option("--include-waived", is_flag=True,
+              help="Repair waived findings too; without it they are listed and left alone.")
+@click.option("--confirm-within", "confirm", metavar="DURATION",
+              help="How long a host waits for a new login after a fix of the way in before it takes it back, "
+                   "30s to 1h. [default: limits.confirm of the policy, 3m]")
 @click.option("--from-snapshot", "recorded", is_flag=False, flag_value="latest", default=None,
               metavar="[DATE|RUN|TAG]", help="Take the findings of recorded snapshots; then no differences are shown.")
 @click.option("--out", type=click.Path(dir_okay=False, path_type=Path), metavar="FILE",
@@ -50,7 +55,8 @@ if TYPE_CHECKING:
 @quiet_options
 def command(
     references: tuple[str, ...], rules: tuple[str, ...], severity: str | None, policy: str | None,
-    values: tuple[str, ...], tailoring: Path | None, content_fixes: bool, recorded: str | None, out: Path | None,
+    values: tuple[str, ...], tailoring: Path | None, content_fixes: bool, include_waived: bool,
+    confirm: str | None, recorded: str | None, out: Path | None,
     yes: bool, detach: bool, override_window: bool, reason: str, check: bool, inventory: tuple[str, ...],
     limit: str | None, state: str | None, forks: int | None, timeout: float | None, output: str, quiet: bool,
     verbose: int,
@@ -58,14 +64,16 @@ def command(
     """Repair what a baseline finds wrong, ring by ring, and prove it by assessing again.
 
     Shows what changes on each host, from what to what, and asks. What is changed is put aside on the host before. A
-    fix after which its rule still fails is a failed host. Findings that are waived, unknown or without a remediation
-    are listed and left alone.
+    fix after which its rule still fails is a failed host. Findings that are unknown or without a remediation are
+    listed and left alone, and so are waived ones without --include-waived.
     """
     if not references:
         raise click.UsageError("name whose findings to repair: --baseline NAME or FILE")
     if override_window and not reason:
         raise click.UsageError("--override-window needs --reason")
-    from patchctl.cli.apply import carry_out, confirm
+    within = _read_confirm(confirm) if confirm is not None else None
+    from patchctl.cli.apply import carry_out
+    from patchctl.cli.apply import confirm as ask_for_yes
     from patchctl.cli.assess import read_parameters
     from patchctl.cli.fixes import describe_fixes
     from patchctl.cli.progress import make_observer
@@ -84,8 +92,8 @@ def command(
     )
     request = _request(
         settings, baselines, references, policy, rules=rules, severity=severity or "", limit=limit or "",
-        recorded=recorded or "", content_fixes=content_fixes, parameters=parameters, tailoring=tailoring,
-        timeout=settings.timeout,
+        recorded=recorded or "", include_waived=include_waived, within=within, content_fixes=content_fixes,
+        parameters=parameters, tailoring=tailoring, timeout=settings.timeout,
     )  # fmt: skip
     observer = make_observer(quiet, verbose, steps=True)
     redactor = run_secrets().redactor()
@@ -105,7 +113,7 @@ def command(
             return code
         if not quiet or not yes:
             emit(shown, "table", to_stderr=True)
-        confirm(plan, yes)
+        ask_for_yes(plan, yes)
         return carry_out(
             plan, request.inventory, settings, store, observer, reason=reason, override=override_window,
             detach=detach, output=output, quiet=quiet,
@@ -114,9 +122,12 @@ def command(
 
 def _request(
     settings: Settings, baselines: Sequence[Baseline], references: Sequence[str], policy: str | None, *,
-    rules: Sequence[str], severity: str, limit: str, recorded: str, content_fixes: bool,
+    rules: Sequence[str], severity: str, limit: str, recorded: str, include_waived: bool, within: float | None,
+    content_fixes: bool,
     parameters: Mapping[str, str], tailoring: Path | None, timeout: float | None,
 ) -> RemediateRequest:  # fmt: skip
+    from msgspec.structs import replace
+
     from patchctl.cli.actor import current_actor
     from patchctl.documents.inventories import load_inventory
     from patchctl.documents.waivers import load_waivers
@@ -125,15 +136,32 @@ def _request(
     from patchctl.usecases.remediate import RemediateRequest
     from patchctl.usecases.waivers import waiver_members
 
+    chosen = find_policy(policy, settings) if policy else _one_ring(baselines)
+    if within is not None:
+        chosen = replace(chosen, limits=replace(chosen.limits, confirm=within))
     fleet = load_inventory(settings.inventory)
     waivers = load_waivers(settings.baselines, settings.max_waiver)
     return RemediateRequest(
-        policy=find_policy(policy, settings) if policy else _one_ring(baselines), inventory=fleet,
+        policy=chosen, inventory=fleet,
         baselines=baselines, references=references, folder=settings.baselines, actor=current_actor(), waivers=waivers,
         members=waiver_members(waivers, fleet), rules=rules, severity=severity, limit=expand_limit(limit),
-        recorded=recorded, content_fixes=content_fixes, parameters=parameters, tailoring=tailoring,
-        forks=settings.forks, timeout=timeout, controllers=controller_names(),
+        recorded=recorded, include_waived=include_waived, content_fixes=content_fixes, parameters=parameters,
+        tailoring=tailoring, forks=settings.forks, timeout=timeout, controllers=controller_names(),
     )  # fmt: skip
+
+
+def _read_confirm(text: str) -> float:
+    """Read --confirm-within. Raise click.UsageError."""
+    from patchctl.model.policy import CONFIRM_RANGE
+    from patchctl.model.units import parse_duration
+
+    try:
+        seconds = parse_duration(text)
+    except ValueError as error:
+        raise click.UsageError(f"--confirm-within: {error}") from error
+    if not CONFIRM_RANGE[0] <= seconds <= CONFIRM_RANGE[1]:
+        raise click.UsageError(f"--confirm-within {text}: between 30s and 1h")
+    return seconds
 
 
 def _one_ring(baselines: Sequence[Baseline]) -> Policy:

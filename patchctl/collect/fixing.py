@@ -30,7 +30,7 @@ SIGNATURES = (
     Signature(
         "fix-not-confirmed", "access",
         r"^patchctl: fix-failed (?P<name>\S+) nobody has logged in anew since; (?P<back>.*)",
-        "{name} concerns the way in, and nobody logged in anew after it: {back}", transient=True,
+        "{name} concerns the way in, and nobody logged in anew after it: {back}",
     ),
     Signature("fix-no-backup", "disk", r"^patchctl: no-backup (?P<why>.*)", "{why}"),
     Signature("fix-failed", "fix", r"^patchctl: fix-failed (?P<name>\S+) (?P<why>.*)",

@@ -71,7 +71,7 @@ def _policy(content: PolicyFile, name: str, text: str) -> Policy:
         remove=tuple(ApprovalRule(entry.package, hosts=entry.hosts, reason=entry.reason) for entry in content.remove),
         timezone=content.timezone, blackout=tuple(content.blackout), rings=rings,
         limits=Limits(limits.concurrency, limits.errors, limits.unreachable, limits.changed, limits.host_time,
-                      limits.retries),
+                      limits.retries, limits.confirm),
         reboot=content.reboot, on_failure=content.on_failure,
         health=tuple(entry.check() for entry in content.health),
         notify=Notify(tuple(content.notify.halted), tuple(content.notify.finished)),

@@ -31,6 +31,8 @@ from patchctl.documents.fields import (
 from patchctl.documents.health import HealthEntry
 from patchctl.documents.inventory_schema import REBOOT_WORDS
 from patchctl.model.localtime import parse_zone
+from patchctl.model.policy import CONFIRM_RANGE
+from patchctl.model.units import format_duration
 
 SEVERITIES = ("low", "medium", "important", "critical")
 UNINSTALL = (
@@ -142,6 +144,19 @@ class LimitsSection(Strict):
     changed: Budget = "5%"
     host_time: Duration = 5400.0
     retries: Whole = 2
+    confirm: Duration = 180.0
+
+    @model_validator(mode="after")
+    def time_to_log_in(self) -> LimitsSection:
+        least, most = CONFIRM_RANGE
+        if not least <= self.confirm <= most:
+            raise fail("invalid-confirm", f"confirm: {format_duration(self.confirm)} is not between "
+                       f"{format_duration(least)} and {format_duration(most)}",
+                       "the time in which patchctl must log in anew after a fix of the way in; 3m suits most")
+        if "confirm" in self.model_fields_set and self.confirm * 2 > self.host_time:
+            raise fail("invalid-confirm", "confirm: is more than half of host_time, in which the fixes must fit too",
+                       "raise host_time:, or lower confirm:")
+        return self
 
     @model_validator(mode="after")
     def some_concurrency(self) -> LimitsSection:

@@ -73,6 +73,8 @@ class HostFix(Struct, frozen=True):
     """Lines of what changes, from what to what."""
     preview_unknown: str = ""
     """Why that could not be told before ("" = it could)."""
+    waived: str = ""
+    """Until when, by whom and why it is waived: it is repaired because that was asked for ("" = it is not waived)."""
 
 
 class LeftFinding(Struct, frozen=True):

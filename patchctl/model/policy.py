@@ -57,6 +57,10 @@ class RingSpec(Struct, frozen=True):
     """"" | operator | second-person: a recorded approval is needed before the ring starts."""
 
 
+CONFIRM_RANGE = (30.0, 3600.0)
+"""Least and most seconds of Limits.confirm: a login takes its time, and who is locked out waits that long."""
+
+
 class Limits(Struct, frozen=True):
     """Budgets as N or "N%". Crossing one halts the rollout; reaching it does not ("3/40, limit 4")."""
 
@@ -68,6 +72,9 @@ class Limits(Struct, frozen=True):
     """Seconds one host may take from its start until verified."""
     retries: int = 2
     """Retries of a transient failure per host."""
+    confirm: float = 180.0
+    """Seconds in which the controller must log in anew after a fix that concerns the way in, or the host takes it
+    back; CONFIRM_RANGE."""
 
 
 class Notify(Struct, frozen=True):

@@ -12,6 +12,8 @@ from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
+from msgspec.structs import replace
+
 from patchctl.model.errors import HostFailure
 from patchctl.model.rollout import Diagnosis, Signature
 from patchctl.model.text import one_line
@@ -64,6 +66,27 @@ def diagnose(
     # Nobody knows what it means: the last line says more than the number.
     words = [f"exit status {rc}" if rc is not None else "", evidence[:_SHOWN]]
     return Diagnosis("unknown", "unknown", evidence, ": ".join(word for word in words if word))
+
+
+NOT_CONFIRMED = "fix-not-confirmed"
+"""Signature of a fix of the way in that the host took back, because nobody logged in anew after it."""
+
+
+def explain_silence(found: Diagnosis, shut_out: HostFailure | None) -> Diagnosis:
+    """Given why fixes failed, say of those that nobody confirmed why nobody did.
+
+    `shut_out`: what kept the controller from getting in while the host waited; None = it did not even try, because it
+    was stopped or held up. Only then has the fix not been shown to lock anybody out, and may be tried once more.
+    """
+    if found.signature != NOT_CONFIRMED:
+        return found
+    if shut_out is None:
+        left = re.search("could not be taken back|not taken back", found.evidence)
+        return replace(found, transient=left is None, message=f"{found.message}; patchctl was away and tried no login")
+    why = one_line(f"{shut_out.code}: {shut_out.message}", 200)
+    return replace(
+        found, message=f"{found.message}; patchctl could not log in ({why}): it is not tried again by itself"
+    )
 
 
 def diagnose_verification(data: Mapping[str, Any]) -> Diagnosis:

@@ -111,7 +111,9 @@ def _fold_outcome(host: HostProgress, event: Event) -> HostProgress:
         unclear = error is not None and error.code == "internal-error"
         return _fold_start(host, "unreachable" if unclear else result, given)
     if kind == "poll":
-        return _fold_poll(host, result, given)
+        # The end of an attempt tells nothing of who could log in before: what was met until then stays.
+        seen = host if result in ("finished", "interrupted") else replace(host, shut_out=error)
+        return _fold_poll(seen, result, given)
     if result == "rebooted":
         return replace(host, reboots=host.reboots + 1, rebooted=True, reboot_asked_at=None, reboot_from="")
     if kind == "cleanup" and result == "ok":
@@ -183,7 +185,7 @@ def _begin_attempt(host: HostProgress, conclusion: Conclusion, reason: str) -> H
         host, state=PENDING, message=reason, previous=host.attempt, attempt="", adjustments=conclusion.adjustments,
         retries=host.retries + 1, not_before=conclusion.not_before, conclusion=None, last=None, tries=0,
         attempt_at=None, open_attempt=False, confirmed=False, started_boot_id="", reboot_asked_at=None, reboot_from="",
-        reboot_sure=False, rebooted=False, staged=False, verified={}, failed_rc=None,
+        reboot_sure=False, rebooted=False, staged=False, verified={}, failed_rc=None, shut_out=None,
     )
 
 

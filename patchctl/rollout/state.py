@@ -81,6 +81,8 @@ class HostProgress(Struct, frozen=True):
     """A start was intended and its end has not been seen: the runner may be at work."""
     staged: bool = False
     """Files may have been put on the host that are not cleaned up yet."""
+    shut_out: HostFailure | None = None
+    """What kept the newest look at the current attempt from getting in, while its end had not been seen."""
     confirmed: bool = False
     """The host itself said that the attempt was started."""
     retries: int = 0

@@ -25,7 +25,7 @@ from patchctl.model.rollout import (
 from patchctl.model.text import one_line
 from patchctl.model.units import format_duration
 from patchctl.rollout.actions import Action, Draft, Record, RunJob, WakeAt
-from patchctl.rollout.diagnose import diagnose, diagnose_interruption, diagnose_verification
+from patchctl.rollout.diagnose import diagnose, diagnose_interruption, diagnose_verification, explain_silence
 from patchctl.rollout.endings import (
     Case,
     conclude,
@@ -208,7 +208,7 @@ def _after_failed_install(case: Case) -> Action:
 
 
 def _diagnose_install(case: Case) -> Diagnosis:
-    return diagnose("poll", None, case.host.install, case.signatures)
+    return explain_silence(diagnose("poll", None, case.host.install, case.signatures), case.host.shut_out)
 
 
 def _is_in_place(last: LastJob) -> bool:

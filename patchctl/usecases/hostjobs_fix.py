@@ -82,7 +82,9 @@ class FixVisits(HostVisits):
             found = self._judge(plan, self._ask(plan, visit))
             fixes = [fix for fix in fixes if fix.name not in found or found[fix.name].verdict != PASS]
         way = _way(visit)
-        payload = way.render_payload(fixes, job.attempt, secrets.token_hex(16))
+        payload = way.render_payload(
+            fixes, job.attempt, secrets.token_hex(16), round(self._plan.limits.confirm)
+        )
         request = Start(job.attempt, payload, way.render_listing(job.attempt))
         hit("start.host.before")
         reply = visit.ask(request)

@@ -60,6 +60,8 @@ class RemediateRequest(Struct, frozen=True):
     limit: str = ""
     recorded: str = ""
     """Judge recorded snapshots instead of visiting hosts: latest, a day, a run or a tag."""
+    include_waived: bool = False
+    """Repair findings all the same that a waiver covers."""
     content_fixes: bool = False
     """Use the scripts that SCAP content carries."""
     parameters: Mapping[str, str] = field(default_factory=dict)
@@ -86,7 +88,9 @@ def make_fix_plan(
     )  # fmt: skip
     result = _assess(request, order, store, connections, clock, observer, save=save)
     fixes = _fixes(request, chosen)
-    surveys = {one.host: _survey(one.host, result, fixes, chosen) for one in result.hosts}
+    surveys = {
+        one.host: _survey(one.host, result, fixes, chosen, waived=request.include_waived) for one in result.hosts
+    }
     if not request.recorded:
         surveys |= _preview(request, surveys, fixes, connections, observer)
     now = clock.now()
@@ -162,7 +166,7 @@ def _usable(request: RemediateRequest, baseline: Baseline, rule: Rule) -> Remedi
 
 
 def _survey(
-    host: str, result: AssessmentResult, fixes: Mapping[str, Fix], chosen: Mapping[str, Rule]
+    host: str, result: AssessmentResult, fixes: Mapping[str, Fix], chosen: Mapping[str, Rule], *, waived: bool
 ) -> FixSurvey:
     one = next(found for found in result.hosts if found.host == host)
     snapshot = one.snapshot
@@ -176,7 +180,7 @@ def _survey(
         if finding.verdict not in (FAIL, UNKNOWN, ERROR):
             continue
         fix = fixes.get(name)
-        why = _why_left(finding, name, chosen, fix)
+        why = _why_left(finding, name, chosen, fix, waived=waived)
         if why is not None or fix is None:
             state, reason = why or ("by-hand", "")
             left.append(LeftFinding(name, finding.verdict, finding.severity, state, one_line(reason, 600)))
@@ -188,7 +192,7 @@ def _survey(
             if item.ok is False and item.source in known
         )
         wanted.append(HostFix(name, FAIL, finding.expected, finding.actual, evidence_of(finding), told,
-                              "" if told else unknown))
+                              "" if told else unknown, describe_waiving(finding.waiver)))
     platform = platform_for(snapshot)
     blocked = ""
     if wanted and snapshot.failure is not None:
@@ -213,14 +217,19 @@ def _lacks_root(snapshot: Snapshot) -> bool:
     return any(e.reason == "needs root" for e in snapshot.evidence.values()) or bool(user and user[-1] != "0")
 
 
+def describe_waiving(waiver: Waiver | None) -> str:
+    """Return until when, by whom and why a finding is waived; "" = it is not."""
+    return one_line(f"until {waiver.until} by {waiver.approver}: {waiver.reason}", 600) if waiver is not None else ""
+
+
 def _why_left(
-    finding: Finding, name: str, chosen: Mapping[str, Rule], fix: Fix | None
+    finding: Finding, name: str, chosen: Mapping[str, Rule], fix: Fix | None, *, waived: bool
 ) -> tuple[str, str] | None:
-    """Return (state, reason) of a finding that is not repaired, or None."""
+    """Return (state, reason) of a finding that is not repaired, or None. `waived`: waived ones are repaired too."""
     if name not in chosen:
         return "not-chosen", "not asked for"
-    if finding.waiver is not None:
-        return "waived", f"until {finding.waiver.until} by {finding.waiver.approver}: {finding.waiver.reason}"
+    if finding.waiver is not None and not waived:
+        return "waived", describe_waiving(finding.waiver)
     if finding.verdict != FAIL:
         return "unknown", finding.reason or "it could not be told"
     if fix is None:

@@ -6,6 +6,7 @@ import json
 import os
 import textwrap
 
+import click
 import jsonschema
 import pytest
 
@@ -95,6 +96,36 @@ def test_waived_findings_are_shown_and_left_alone(project):
     fixes, left = planned(project)
     assert fixes.keys() == {"line", "scripted"}
     assert left["house/shut"]["state"] == "waived" and LATER in left["house/shut"]["reason"]
+
+
+def test_waived_findings_are_repaired_only_when_that_is_asked_for(project):
+    house(project)
+    project.waivers(waiver(rule="shut", hosts="here"))
+    fixes, left = planned(project, "--include-waived")
+    assert fixes.keys() == {"shut", "line", "scripted"} and "house/shut" not in left
+    assert LATER in fixes["shut"]["waived"] and fixes["line"]["waived"] is None
+    words = ("remediate", "--baseline", "house", "--limit", "here", "--check", "--include-waived")
+    assert project.run(*words) == 0
+    assert f"note: waived until {LATER}" in project.said and "as asked for" in project.said
+    assert planned(project, "--include-waived", "--rule", "line")[0].keys() == {"line"}, "only what was chosen"
+
+
+def test_how_long_a_host_waits_for_a_login_goes_with_the_plan(project):
+    house(project)
+    out = project.folder / "plan.json"
+    words = ("remediate", "--baseline", "house", "--limit", "here", "--out", str(out))
+    assert project.run(*words) == 0
+    assert load_plan_file(out).limits.confirm == 180
+    (project.folder / "policies").mkdir(exist_ok=True)
+    (project.folder / "policies" / "slow.yaml").write_text(
+        "policy: slow\nrings: [{name: all}]\nlimits: {confirm: 10m}\n")
+    assert project.run(*words, "--policy", "slow") == 0
+    assert load_plan_file(out).limits.confirm == 600
+    assert project.run(*words, "--policy", "slow", "--confirm-within", "45s") == 0
+    assert load_plan_file(out).limits.confirm == 45
+    for bad in ("29s", "61m", "5"):
+        with pytest.raises(click.UsageError, match="--confirm-within"):
+            project.run(*words, "--confirm-within", bad)
 
 
 def test_nothing_to_repair_and_nobody_to_confirm(project):

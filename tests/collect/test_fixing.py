@@ -121,7 +121,7 @@ def test_the_way_in_is_taken_back_unless_somebody_comes(shell: list[str], tmp_pa
     assert code == 1 and not door.exists() and other.exists(), said
     assert said.index("2: b/other") < said.index("2: b/door"), "doors come last"
     found = diagnose("poll", None, {"log": said, "rc": 1}, SIGNATURES)
-    assert (found.cls, found.signature, found.transient) == ("access", "fix-not-confirmed", True)
+    assert (found.cls, found.signature, found.transient) == ("access", "fix-not-confirmed", False)
     assert (tmp_path / "backups/a.1/results").read_text().splitlines()[-1] == "b/door:fix taken-back"
 
     def come() -> None:

@@ -141,13 +141,15 @@ def test_settings_that_sshd_refuses_are_taken_back_before_they_count(fleet: Call
 @pytest.mark.soak
 def test_who_locks_himself_out_is_let_in_again(fleet: Callable[[int], Project]) -> None:
     project = house(fleet(1), baseline(BANNER, KEYS_OFF))
-    project.policy("policy: fixes\nrings: [{name: all}]\nlimits: {host_time: 20m, retries: 0}\n")
+    project.policy("policy: fixes\nrings: [{name: all}]\nlimits: {host_time: 20m, confirm: 1m}\n")
     (host,) = project.hosts
     done = project.run(*REMEDIATE, "--yes", patience=1200).expect(5, 6, 4)
     project.lab.wait(lambda: "yes" in host.exec("sshd -T | grep -i ^pubkeyauthentication"), "it is taken back", 400)
     project.run("rollout", "resume")
     entry = only(project)
     assert (entry["state"], entry["diagnosis"]["signature"]) == ("failed", "fix-not-confirmed"), (entry, done)
+    assert entry["attempts"] == 1, "what locked us out is not tried again by itself"
+    assert "could not log in" in entry["message"], entry
     assert verdicts(entry) == {"banner": "PASS", "no-keys": "FAIL"}
     assert host.ssh("echo in").strip() == "in"
     assert_clean(host)
@@ -169,6 +171,8 @@ def test_the_host_takes_it_back_by_itself_when_the_controller_is_gone(fleet: Cal
     project.run("rollout", "resume").expect(5, 6)
     entry = only(project)
     assert (entry["state"], entry["diagnosis"]["signature"]) == ("failed", "fix-not-confirmed"), entry
+    assert entry["attempts"] == 2, "nobody had tried to log in after the first; the second locked us out"
+    assert "could not log in" in entry["message"], entry
     assert host.ssh("echo in").strip() == "in"
     assert_clean(host)
 

@@ -6,11 +6,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from patchctl.collect.fixing import SIGNATURES
 from patchctl.model.errors import HostFailure
 from patchctl.model.rollout import Diagnosis, Signature
 from patchctl.platforms.contract import Platform
 from patchctl.platforms.registry import all_platforms
-from patchctl.rollout.diagnose import CLASSES, diagnose, diagnose_interruption, diagnose_verification
+from patchctl.rollout.diagnose import (
+    CLASSES,
+    diagnose,
+    diagnose_interruption,
+    diagnose_verification,
+    explain_silence,
+)
 from patchctl.rollout.health import find_regressions
 from patchctl.rollout.remedies import CATALOGUE, adjustments_for, choose_retry, take_up
 from patchctl.usecases.hostjobs import LOCK_ADJUSTMENTS
@@ -152,6 +159,34 @@ def test_a_transient_failure_without_remedy_is_tried_once_more_unchanged() -> No
     assert again is not None
     assert again.adjustments == ()
     assert choose_retry(failure(remedy=""), (("dpkg-lock-held", "held by 4711", ""),), (), 1, 5) is None
+
+
+def silence(back: str = "taken back") -> Diagnosis:
+    log = f"patchctl: fix-failed b/door nobody has logged in anew since; {back}"
+    return diagnose("poll", None, {"log": log, "rc": 1}, SIGNATURES)
+
+
+def test_a_fix_that_locks_out_is_not_tried_again() -> None:
+    found = explain_silence(silence(), HostFailure("login-refused", "no key fits", "", "auth-failed"))
+    assert (found.signature, found.transient) == ("fix-not-confirmed", False)
+    assert "login-refused: no key fits" in found.message
+    assert choose_retry(found, (), (), 0, 9) is None
+
+
+def test_a_fix_that_nobody_tried_to_confirm_is_tried_once_more() -> None:
+    found = explain_silence(silence(), None)
+    assert found.transient and "patchctl was away" in found.message
+    again = choose_retry(found, (), (), 0, 9)
+    assert again is not None and not again.added
+    assert choose_retry(found, ((found.signature, found.evidence, ""),), (), 1, 9) is None
+    for back in ("could not be taken back as a whole: see /var/backups/patchctl/a.1/1",
+                 "what its script changed is not known, so it was not taken back"):
+        assert not explain_silence(silence(back), None).transient, back
+
+
+def test_other_failures_are_left_as_they_are() -> None:
+    found = failure()
+    assert explain_silence(found, None) is found
 
 
 def test_an_interruption_proposes_to_repair_dpkg() -> None:
