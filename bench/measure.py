@@ -19,6 +19,8 @@ from pathlib import Path
 from tests.lab.kernel import cgroup_processes, make_cgroup, remove_cgroup
 from tests.lab.slots import kill_group
 
+LEASH = ("setpriv", "--pdeathsig", "KILL", "--")
+"""Before a command: it is killed when whoever started it dies (prctl(2), PR_SET_PDEATHSIG), however that came."""
 ENTER = 'while [ "$1" != -- ]; do echo $$ > "$1/cgroup.procs"; shift; done; shift; exec "$@"'
 
 
@@ -41,7 +43,7 @@ def measure(command: Sequence[object], *, env: Mapping[str, str] | None = None, 
     """Run a command once. MeasureError if it exits with a code that is not in `good`, or not at all."""
     name = f"patchctl-lab/bench-{os.getpid()}"
     groups = make_cgroup(name)
-    words = ["sh", "-c", ENTER, "sh", *map(str, groups), "--", *map(str, command)]
+    words = [*LEASH, "sh", "-c", ENTER, "sh", *map(str, groups), "--", *map(str, command)]
     clean = {key: value for key, value in os.environ.items() if not key.startswith(("PYTHON", "PIP", "ANSIBLE"))}
     with tempfile.TemporaryFile() as said:
         before, start = _usage(groups), time.monotonic()
@@ -51,12 +53,13 @@ def measure(command: Sequence[object], *, env: Mapping[str, str] | None = None, 
             code: int | None = running.wait(timeout)
         except subprocess.TimeoutExpired:
             code = None
-        wall, cpu = time.monotonic() - start, _usage(groups) - before
-        for pid in cgroup_processes(name):
-            os.kill(pid, signal.SIGTERM)
-        kill_group(name)
-        running.wait()
-        remove_cgroup(name)
+        finally:  # an interrupt ends what is measured as well
+            wall, cpu = time.monotonic() - start, _usage(groups) - before
+            for pid in cgroup_processes(name):
+                os.kill(pid, signal.SIGTERM)
+            kill_group(name)
+            running.wait()
+            remove_cgroup(name)
         said.seek(0)
         output = said.read().decode(errors="replace")
     if code not in good:

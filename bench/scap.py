@@ -19,7 +19,7 @@ from pathlib import Path
 
 from msgspec.structs import replace
 
-from bench.measure import ENTER, MeasureError, measure, side_by_side
+from bench.measure import ENTER, LEASH, MeasureError, measure, side_by_side
 from patchctl.assess.contract import MAX_TRIPS
 from patchctl.collect.script import compile_script
 from patchctl.model.evidence import Probe
@@ -52,7 +52,7 @@ def peak(command: Sequence[str]) -> float:
     """Run a command and return the largest sum of its processes' Pss in MiB. Raise MeasureError if none was seen."""
     name = f"patchctl-lab/bench-memory-{os.getpid()}"
     groups = make_cgroup(name)
-    words = ["sh", "-c", ENTER, "sh", *map(str, groups), "--", *command]
+    words = [*LEASH, "sh", "-c", ENTER, "sh", *map(str, groups), "--", *command]
     most = 0
     with subprocess.Popen(words, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as one:
         while one.poll() is None:
