@@ -23,9 +23,7 @@ from patchctl.collect.script import compile_script
 from patchctl.model.assessment import Finding
 from patchctl.model.evidence import Probe, Snapshot
 from tests.lab import Lab, LabHost
-from tests.lab.base import _digest, locked, mounted
-from tests.lab.machine import NSPAWN, find_mirror, lab_folder
-from tests.lab.programs import run
+from tests.lab.layer import layer_of_packages
 from tests.lab.rpm_repository import Rpm, build_rpm
 from tests.scap import content
 
@@ -58,36 +56,25 @@ DRESSES: Mapping[str, Mapping[str, str]] = {
     },
 }
 
-_INSTALL = """
-apt-get -q update
-DEBIAN_FRONTEND=noninteractive apt-get -qy install --no-install-recommends {packages}
-rm -rf /etc/apt/sources.list.d/* /etc/apt/apt.conf.d/99lab-machine /var/cache/apt/*.bin /var/cache/apt/archives/*.deb
-find /var/lib/apt/lists -type f -delete
+_AFTER = """\
 systemctl mask auditd.service chrony.service dailyaidecheck.timer nftables.service apparmor.service
 mkdir -p /opt/scap
 """
 
 
 def _layer(base: Base) -> Path:
-    """Return the layer with oscap and the content, made when first asked for."""
-    names = tuple(DRESSES)
-    sizes = [str((content.folder() / f"ssg-{n}-ds-1.2.xml").stat().st_size) for n in names]
-    folder = lab_folder() / f"scap-{_digest(base.folder, INSTALLED, _INSTALL, *sizes)}"
-    with locked(lab_folder() / "scap.lock"):
-        if not folder.is_dir():
-            mirror = find_mirror()
-            part = folder.with_suffix(".part")
-            with mounted(part, [base.folder / "upper", base.bootstrap]) as root:
-                (root / "etc/apt/apt.conf.d/99lab-machine").write_text(
-                    mirror.settings + 'APT::Sandbox::User "root";\n')
-                (root / "etc/apt/sources.list.d/debian.sources").write_text(mirror.sources())
-                script = _INSTALL.format(packages=" ".join(INSTALLED))
-                (part / "install.log").write_text(
-                    run(*NSPAWN, "--pipe", "-D", root, "sh", "-ec", script, timeout=900))
-                for name in names:
-                    shutil.copy(content.folder() / f"ssg-{name}-ds-1.2.xml", root / "opt/scap" / f"{name}.xml")
-            part.rename(folder)
-    return folder / "upper"
+    """Return the layer with oscap and the content."""
+    sizes = [str(_stream(name).stat().st_size) for name in DRESSES]
+    return layer_of_packages(base, "scap", INSTALLED, _AFTER, *sizes, fill=_copy_content)
+
+
+def _copy_content(root: Path) -> None:
+    for name in DRESSES:
+        shutil.copy(_stream(name), root / "opt/scap" / f"{name}.xml")
+
+
+def _stream(name: str) -> Path:
+    return content.folder() / f"ssg-{name}-ds-1.2.xml"
 
 
 class ScapLab(Lab):
@@ -108,7 +95,7 @@ class ScapLab(Lab):
             build_rpm(package, host.root / "root")
             host.exec(f"rpm -i --nodeps /root/{package.file}")
         for system in systems:
-            shutil.copy(content.folder() / f"ssg-{system}-ds-1.2.xml", host.root / "opt/scap" / f"{system}.xml")
+            shutil.copy(_stream(system), host.root / "opt/scap" / f"{system}.xml")
         return host
 
     def dressed(self, system: str) -> LabHost:
