@@ -126,6 +126,15 @@ def test_the_fence_keeps_foreign_stores_other_epochs_and_late_tokens_out(machine
     assert machine.ask(Takeover(), ours).state == "failed"
 
 
+def test_a_takeover_never_lowers_the_token_that_the_host_has_seen(machine: Machine) -> None:
+    assert machine.start("true", controller=machine.controller(epoch=1, token=9)).state == "started"
+    machine.wait()
+    assert machine.ask(Takeover(), machine.controller(epoch=2, token=3)).state == "taken"
+    assert (machine.base / "fence").read_text().split()[1:3] == ["2", "9"]
+    late = machine.start("true", SECOND, machine.controller(epoch=2, token=8))
+    assert late.state == "fenced", "a request of before the takeover, still under way"
+
+
 def test_a_takeover_by_another_store_names_whose_host_it_was(machine: Machine) -> None:
     machine.start("true")
     machine.wait()
