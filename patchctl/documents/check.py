@@ -50,9 +50,17 @@ def _checked(
         details = error.errors(include_url=False)
     for detail in details:
         path = _path_of(detail["loc"])
-        if detail["type"] != "missing" or (id(_node(tree, path[:-1])), str(path[-1])) not in removed:
+        if not _follows(tree, path, missing=detail["type"] == "missing", removed=removed):
             findings.add(_problem(document, schema, detail))
     return None, [_path_of(detail["loc"])[: -1 if detail["type"] == "missing" else None] for detail in details]
+
+
+def _follows(tree: Any, path: tuple[Hashable, ...], *, missing: bool, removed: set[tuple[int, str]]) -> bool:
+    """Say whether a misfit comes only from what was taken out: a key that is missing now, or a section without it."""
+    if missing:
+        return (id(_node(tree, path[:-1])), str(path[-1])) in removed
+    section = _node(tree, path)
+    return section is not None and any(identity == id(section) for identity, _ in removed)
 
 
 def _prune(tree: Section, misfits: list[tuple[Hashable, ...]], removed: set[tuple[int, str]]) -> bool:

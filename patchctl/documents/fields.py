@@ -9,9 +9,16 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from datetime import date
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 
-from pydantic import BaseModel, ConfigDict, GetCoreSchemaHandler, GetJsonSchemaHandler
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    GetCoreSchemaHandler,
+    GetJsonSchemaHandler,
+    ValidationInfo,
+    field_validator,
+)
 from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
 from patchctl.documents.loader import Items, Plain, Section, Vaulted
@@ -25,9 +32,35 @@ SECRET_SCHEMES = ("env", "file", "cmd", "prompt", "vault-file")
 
 
 class Strict(BaseModel):
-    """Base of all schemas: unknown keys are errors, values are frozen."""
+    """Base of all schemas: unknown keys are errors, so is a key with nothing behind it; values are frozen."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, arbitrary_types_allowed=False)
+    may_be_empty: ClassVar[frozenset[str]] = frozenset()
+    """Keys behind which nothing may stand: lists and mappings of which every entry is commented out."""
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def something_is_written(cls, value: Any, info: ValidationInfo) -> Any:
+        """Refuse `window:` with nothing behind it: it would mean any time, and was hardly meant so."""
+        if value is None and info.field_name not in cls.may_be_empty:
+            raise fail("empty-value", "a value is missing", "write one, or remove the key")
+        return value
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        made = handler.resolve_ref_schema(handler(schema))
+        made["properties"] = {key: value if key in cls.may_be_empty else _without_nothing(value)
+                              for key, value in made.get("properties", {}).items()}
+        return made
+
+
+def _without_nothing(schema: dict[str, Any]) -> dict[str, Any]:
+    """Return the schema of a key that may be left out, and not be null."""
+    branches = [branch for branch in schema.get("anyOf", ()) if branch != {"type": "null"}]
+    if len(branches) == len(schema.get("anyOf", ())):
+        return schema
+    rest = {key: value for key, value in schema.items() if key != "anyOf"}
+    return {**branches[0], **rest} if len(branches) == 1 else {**rest, "anyOf": branches}
 
 
 def fail(code: str, message: str, hint: str = "") -> PydanticCustomError:
@@ -59,6 +92,14 @@ def read_text(value: Any) -> str:
     if value is None:
         raise fail("empty-value", "a value is missing", "write one, or remove the key")
     raise fail("unexpected-type", f"expected text, found {kind_of(value)}")
+
+
+def read_filled(value: Any) -> str:
+    """Return a text in which something stands. A blank one would count as not set, and was hardly meant so."""
+    text = read_text(value)
+    if not text.strip():
+        raise fail("empty-value", "the text is empty", "write one, or remove the key")
+    return text
 
 
 def read_pattern(value: Any) -> str:
@@ -204,6 +245,7 @@ _DURATION_SCHEMA = {"type": "string", "pattern": r"^([0-9]+(\.[0-9]+)?[smhdw])+$
 _BUDGET_SCHEMA = {"type": ["string", "integer"], "pattern": r"^[0-9]+$|^[0-9]+(\.[0-9]+)?\s*%$", "examples": ["5%", 3]}
 
 Text = Annotated[str, Read(read_text, {"type": "string"})]
+Filled = Annotated[str, Read(read_filled, {"type": "string", "minLength": 1})]
 Pattern = Annotated[str, Read(read_pattern, {"type": "string", "minLength": 1})]
 Word = Annotated[str, Read(read_text, {"type": ["string", "number"]})]
 Flag = Annotated[bool, Read(read_flag, {"type": "boolean"})]
@@ -215,6 +257,6 @@ Date = Annotated[str, Read(read_date, {"type": "string", "format": "date"})]
 Name = Annotated[str, Read(read_name, {"type": "string", "pattern": f"^{_NAME.pattern}$"})]
 Secret = Annotated[Any, Read(read_secret, {"type": "string", "pattern": f"^({'|'.join(SECRET_SCHEMES)}):.+"})]
 Bandwidth = Annotated[str, Read(read_bandwidth, {"type": "string", "pattern": f"^{_BANDWIDTH.pattern}$"})]
-Texts = Annotated[list[Text], Shorthand(read_list)]
+Texts = Annotated[list[Filled], Shorthand(read_list)]
 Free = Annotated[Any, Read(lambda value: value, {})]
 """Kept as read; whoever uses it decides what it means."""

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 from pydantic import model_validator
 
-from patchctl.documents.fields import Duration, Flag, Read, Strict, Text, Word, fail
+from patchctl.documents.fields import Duration, Filled, Flag, Read, Strict, Word, fail
 from patchctl.model.hosts import HealthCheck
 
 KINDS = ("unit", "no_new_failed_units", "tcp", "http", "command")
@@ -28,11 +28,11 @@ Port = Annotated[str, Read(_read_port, _PORT_SCHEMA)]
 class HealthEntry(Strict):
     """One health check; exactly one of the kinds."""
 
-    unit: Text | None = None
+    unit: Filled | None = None
     no_new_failed_units: Flag | None = None
     tcp: Port | None = None
-    http: Text | None = None
-    command: Text | None = None
+    http: Filled | None = None
+    command: Filled | None = None
     expect: Word = ""
     timeout: Duration = DEFAULT_TIMEOUT
 

@@ -16,6 +16,7 @@ from patchctl.documents.fields import (
     Date,
     Duration,
     Factor,
+    Filled,
     Free,
     Name,
     Read,
@@ -63,7 +64,7 @@ Port = Annotated[
     int, Read(_read_port, {"type": "integer", "minimum": 1, "maximum": 65535})
 ]
 Jump = Annotated[
-    list[Text], Read(_read_jump, {
+    list[Filled], Read(_read_jump, {
         "description": "[user@]host[:port], nearest first; none = connect directly",
         "oneOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}],
     }),
@@ -74,7 +75,7 @@ class BecomeSection(Strict):
     """How to become root."""
 
     method: Annotated[str, one_of(*BECOME_METHODS)] | None = None
-    user: Text | None = None
+    user: Filled | None = None
     password: Secret | None = None
     flags: Texts | None = None
 
@@ -98,19 +99,21 @@ class WinrmSection(Strict):
         default=None, description="left out: https, and http for port 5985")
     auth: Annotated[str, one_of(*WINRM_AUTHS)] | None = Field(
         default=None, description="left out: ntlm, and certificate where one is given")
-    ca: Text | None = Field(default=None, description="PEM file with whom to trust; left out: the system's authorities")
-    certificate: Text | None = Field(default=None, description="PEM file to log in with")
-    key: Text | None = Field(default=None, description="PEM file with the certificate's key")
+    ca: Filled | None = Field(
+        default=None, description="PEM file with whom to trust; left out: the system's authorities")
+    certificate: Filled | None = Field(default=None, description="PEM file to log in with")
+    key: Filled | None = Field(default=None, description="PEM file with the certificate's key")
     client: Annotated[str, one_of(*WINRM_CLIENTS)] | None = Field(
         default=None, description="winrs: the command shell (left out); psrp: a PowerShell runspace")
-    kerberos_host: Text | None = Field(default=None, description="name of the host in its realm; left out: the address")
+    kerberos_host: Filled | None = Field(
+        default=None, description="name of the host in its realm; left out: the address")
     delegation: bool | None = Field(default=None, description="hand the host a ticket to act as the user elsewhere")
 
 
 class FrozenSection(Strict):
     """Why a host must not be touched, and until when."""
 
-    reason: Text
+    reason: Filled
     until: Date = ""
 
 
@@ -121,7 +124,9 @@ def _read_frozen(value: Any) -> Any:
 class Settings(Strict):
     """What may be set on every level."""
 
-    user: Text | None = None
+    may_be_empty = frozenset({"vars"})
+
+    user: Filled | None = None
     port: Port | None = None
     connection: Annotated[str, one_of(*TRANSPORTS)] | None = None
     jump: Jump | None = None
@@ -154,7 +159,7 @@ class SiteSection(Settings):
 class HostSection(Settings):
     """One host's own settings."""
 
-    address: Text | None = None
+    address: Filled | None = None
     site: Name | None = None
 
 
@@ -171,6 +176,8 @@ Hosts = Annotated[
 class GroupSection(Settings):
     """Hosts that belong together; groups may hold groups."""
 
+    may_be_empty = frozenset({"vars", "hosts", "groups"})
+
     site: Name | None = None
     hosts: Hosts | None = None
     groups: list[Name] | None = None
@@ -181,6 +188,8 @@ class GroupSection(Settings):
 
 class InventoryFile(Strict):
     """An inventory of patchctl."""
+
+    may_be_empty = frozenset({"defaults", "sites", "groups", "hosts"})
 
     imports: Texts | None = Field(default=None, alias="import")
     defaults: Settings | None = None

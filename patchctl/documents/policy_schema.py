@@ -11,6 +11,7 @@ from patchctl.documents.fields import (
     Budget,
     Date,
     Duration,
+    Filled,
     Flag,
     Free,
     Name,
@@ -79,9 +80,11 @@ def _read_notify(value: Any) -> Any:
         import shlex
 
         try:
-            return shlex.split(read_text(value))
+            value = shlex.split(read_text(value))
         except ValueError as error:
             raise fail("invalid-command", f"not a command line: {error}", "balance the quotes") from error
+    if isinstance(value, list) and not (value and str(value[0]).strip()):
+        raise fail("empty-value", "nobody would be told", "write a command or mailto:ADDRESS, or remove the key")
     return value
 
 
@@ -97,10 +100,13 @@ Words = Annotated[
 ]
 
 
-class ApprovalSection(Strict):
-    """One entry of approve; everything that is set must hold."""
+CONDITIONS = frozenset({"package", "security", "known_exploited", "severity", "after", "hosts"})
 
-    package: Text = ""
+
+class ApprovalSection(Strict):
+    """One entry of approve or reject; everything that is set must hold."""
+
+    package: Filled = ""
     security: Flag | None = None
     known_exploited: Flag | None = None
     severity: Annotated[str, one_of(*SEVERITIES)] = ""
@@ -110,18 +116,29 @@ class ApprovalSection(Strict):
     until: Date = ""
 
 
+class ApproveSection(ApprovalSection):
+    """One entry of approve: it has a condition."""
+
+    @model_validator(mode="after")
+    def it_has_a_condition(self) -> ApproveSection:
+        if not self.model_fields_set & CONDITIONS:
+            raise fail("empty-value", "an entry without a condition would approve every update at once",
+                       'write {package: "*"} if that is meant')
+        return self
+
+
 class RejectSection(ApprovalSection):
     """One entry of reject: it needs a reason, for whoever asks why an update is missing."""
 
-    reason: Text
+    reason: Filled
 
 
 class RemoveSection(Strict):
     """One entry of remove: packages that an approved update may replace or remove, and why."""
 
-    package: Text
+    package: Filled
     hosts: Pattern = ""
-    reason: Text
+    reason: Filled
 
 
 class RingSection(Strict):
@@ -130,7 +147,7 @@ class RingSection(Strict):
     name: Name
     hosts: Pattern = ""
     size: Size = ""
-    window: Text | None = None
+    window: Filled | None = None
     soak: Duration = 0.0
     approval: Annotated[str, one_of("operator", "second-person")] = ""
 
@@ -228,7 +245,7 @@ class PolicyFile(Strict):
     title: Text = ""
     hosts: Pattern = "all"
     owner: Text = ""
-    approve: list[ApprovalSection] = Field(default_factory=list)
+    approve: list[ApproveSection] = Field(default_factory=list)
     reject: list[RejectSection] = Field(default_factory=list)
     remove: list[RemoveSection] = Field(default_factory=list)
     deadline: dict[Literal["low", "medium", "important", "critical", "default"], Duration] = Field(default_factory=dict)

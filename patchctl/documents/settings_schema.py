@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
-from patchctl.documents.fields import Duration, Read, Secret, Strict, Text, Texts, fail, read_whole
+from patchctl.documents.fields import Duration, Filled, Read, Secret, Strict, Texts, fail, read_whole
 
 
 def _read_forks(value: Any) -> int:
@@ -32,15 +32,15 @@ class SettingsFile(Strict):
     """Settings of a project, a user or a system."""
 
     inventory: Texts | None = Field(default=None, description="files and folders")
-    state: Text | None = Field(default=None, description="store URL, or the path of a SQLite file")
+    state: Filled | None = Field(default=None, description="store URL, or the path of a SQLite file")
     forks: Forks | None = Field(default=None, description="hosts at once")
     timeout: Duration | None = Field(default=None, description="total time of one visit")
-    known_hosts: Text | None = None
-    ssh_config: Text | None = None
-    reports: Text | None = Field(default=None, description="folder of reports")
-    policies: Text | None = None
-    baselines: Text | None = None
+    known_hosts: Filled | None = None
+    ssh_config: Filled | None = None
+    reports: Filled | None = Field(default=None, description="folder of reports")
+    policies: Filled | None = None
+    baselines: Filled | None = None
     max_waiver: Duration | None = Field(default=None, description="how long a waiver may last at most; 365d")
-    smtp: Text | None = Field(default=None, description="mail server, host[:port]")
+    smtp: Filled | None = Field(default=None, description="mail server, host[:port]")
     vault_password: Secret | None = Field(default=None, description="where the Ansible Vault password can be had")
     discovery: DiscoverySection | None = None

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
-from patchctl.documents.fields import Date, Read, Strict, Text, fail, read_text
+from patchctl.documents.fields import Date, Filled, Pattern, Read, Strict, Text, fail, read_text
 from patchctl.model.localtime import parse_zone
 
 _LOCAL = re.compile(r"(\d{4}-\d\d-\d\d[T ]\d\d:\d\d(?::\d\d)?) ([A-Za-z_]+(?:/[A-Za-z0-9_+-]+)*)")
@@ -36,11 +36,11 @@ Moment = Annotated[str, Read(read_moment, {"type": "string"})]
 class WaiverSection(Strict):
     """A finding that is accepted for a time."""
 
-    rule: Text = Field(description="id of the rule")
+    rule: Filled = Field(description="id of the rule")
     baseline: Text = Field(default="", description="only of this baseline; left out = of any")
-    hosts: Text = Field(description="a pattern as for --limit; write all for all")
-    reason: Text = Field(description="why, for whoever asks later")
-    approver: Text = Field(description="who accepted it")
+    hosts: Pattern = Field(description="a pattern as for --limit; write all for all")
+    reason: Filled = Field(description="why, for whoever asks later")
+    approver: Filled = Field(description="who accepted it")
     granted: Date = Field(description="day it was granted")
     until: Moment = Field(description="moment, with time zone, from which the finding is back")
 

@@ -33,11 +33,15 @@ class Term(Struct, frozen=True):
 
 
 def parse_pattern(pattern: str) -> tuple[Term, ...]:
-    """Given a limit pattern, return its terms. Raise UsageError when it is not one."""
-    terms = tuple(_parse_term(text) for text in _split(pattern) if text)
-    if not terms and pattern.strip():
-        raise UsageError("invalid-pattern", f"not a limit pattern: {pattern!r}", _SYNTAX)
-    return terms
+    """Given a limit pattern, return its terms; "" has none. Raise UsageError when it is not one.
+
+    An empty term is refused: in `prod:$ONLY` a variable that is not set would make more hosts of it than were meant.
+    """
+    parts = _split(pattern) if pattern.strip() else []
+    if not all(parts):
+        what = f"{pattern!r} has an empty part" if any(parts) else f"not a limit pattern: {pattern!r}"
+        raise UsageError("invalid-pattern", what, _SYNTAX)
+    return tuple(_parse_term(text) for text in parts)
 
 
 def select_hosts(inventory: Inventory, pattern: str) -> tuple[str, ...]:
@@ -80,7 +84,7 @@ def _split(pattern: str) -> list[str]:
 def _parse_term(text: str) -> Term:
     sign = text[0] if text[0] in "&!" else ""
     name = text[len(sign) :]
-    if not name or name[0] in "&!":
+    if not name.strip("~ ") or name[0] in "&!":  # an empty regular expression would match every host
         raise UsageError("invalid-pattern", f"not a term: {text!r}", _SYNTAX)
     if name.startswith("~"):
         return Term(sign, name)
@@ -138,6 +142,8 @@ def _matching(inventory: Inventory, name: str) -> Sequence[str]:
 
 
 def _did_you_mean(inventory: Inventory, name: str) -> str:
+    if name.startswith("@"):
+        return "@FILE stands alone; terms such as !web go into the file, one a line"
     # difflib is quadratic: host names are only compared where there are few of them.
     known: Iterable[str] = inventory.groups
     if len(inventory.hosts) <= 2000:

@@ -20,7 +20,8 @@ Every command and option. This page is made from the program (`python3 -m tests.
 
 Where a rollout's ID may be left out, the latest is meant. A limit pattern is a list of groups, hosts, globs and
 `~regular expressions` joined by `:` or `,`; `&x` keeps what is in x too, `!x` takes it away, `x[0:3]` picks by
-position, `@FILE` reads patterns from a file.
+position. `@FILE` alone reads terms from a file, one a line. An empty part is refused: it may be a variable that is
+not set.
 """
 
 

@@ -250,3 +250,29 @@ def test_winrm_settings_are_strict(tmp_path: Path, written: str, said: str) -> N
     with pytest.raises(DocumentsError) as caught:
         load_inventory([tmp_path / "hosts.yaml"])
     assert said in str(caught.value.problems)
+
+
+@pytest.mark.parametrize("value", ["", '""', '" "', "null"])
+@pytest.mark.parametrize("setting", [
+    "address",  # would be looked for under its name
+    "jump",  # would be reached directly
+    "frozen",  # would be patched
+    "user", "port", "become", "password", "keys", "site", "health", "reboot", "intermittent", "timeouts",
+])
+def test_a_setting_with_nothing_behind_it_is_a_problem_not_a_default(
+    tmp_path: Path, setting: str, value: str
+) -> None:
+    found = problems(tmp_path, f"hosts:\n  web1:\n    {setting}: {value}\n")
+    assert found and {problem.line for problem in found} == {3}, found
+
+
+@pytest.mark.parametrize("value", ["", "null"])
+def test_a_group_that_enforces_nothing_is_a_problem_and_one_without_hosts_is_not(tmp_path: Path, value: str) -> None:
+    found = problems(tmp_path, f"groups: {{db: {{hosts: [a], max_down: {value}}}}}\n")
+    assert [problem.code for problem in found] == ["empty-value"]
+    empty = "groups:\n  db:\n    hosts:\n    vars:\n  web:\nhosts: [a]\ndefaults:\nsites:\n"
+    assert set(load(tmp_path, empty).hosts) == {"a"}
+
+
+def test_a_wrong_value_is_told_once(tmp_path: Path) -> None:
+    assert [p.code for p in problems(tmp_path, "hosts: {a: {health: [{tcp: 99999}]}}\n")] == ["invalid-port"]

@@ -188,3 +188,37 @@ def test_what_on_failure_does_not_do_is_told(tmp_path: Path, word: str, said: st
     assert [(note.code, note.line) for note in findings.notes] == [("without-effect", 2)]
     assert said in findings.notes[0].message
     assert not findings.problems
+
+
+ONE = "policy: p\nhosts: all\napprove: [{after: 7d}]\nrings: [{name: all}]\n"
+
+
+@pytest.mark.parametrize("value", ["", '""', '" "', "null", "~"])
+@pytest.mark.parametrize(("old", "new"), [
+    ("{name: all}", "{name: all, window: VALUE}"),  # would mean: at any time
+    ("{after: 7d}", "{package: VALUE}"),  # would mean: every update, at once
+    ("{after: 7d}", "{security: VALUE}"),
+    ("{after: 7d}", "{known_exploited: VALUE}"),
+    ("{name: all}]\n", "{name: all}]\nreject: [{package: VALUE, reason: x}]\n"),
+    ("{name: all}]\n", "{name: all}]\nreject: [{package: x, reason: VALUE}]\n"),
+    ("{name: all}]\n", "{name: all}]\nremove: [{package: VALUE, reason: x}]\n"),
+    ("{name: all}]\n", "{name: all}]\nhealth: [{unit: VALUE}]\n"),
+    ("{name: all}]\n", "{name: all}]\nhealth: [{command: VALUE}]\n"),
+    ("{name: all}]\n", "{name: all}]\nnotify: {halted: VALUE}\n"),  # nobody would be told
+])
+def test_a_key_with_nothing_behind_it_never_means_everything(
+    tmp_path: Path, old: str, new: str, value: str
+) -> None:
+    good = "true" if "security" in new or "exploited" in new else "sun 02:00 4h" if "window" in new else "x"
+    assert load_policy(write(tmp_path, ONE.replace(old, new.replace("VALUE", good))))
+    with pytest.raises(DocumentsError) as caught:
+        load_policy(write(tmp_path, ONE.replace(old, new.replace("VALUE", value))))
+    assert {p.code for p in caught.value.problems} <= {"empty-value", "unexpected-type"}
+
+
+@pytest.mark.parametrize("entry", ["{}", "{reason: later}", "{until: 2036-12-31}"])
+def test_an_approval_without_a_condition_is_refused(tmp_path: Path, entry: str) -> None:
+    with pytest.raises(DocumentsError) as caught:
+        load_policy(write(tmp_path, ONE.replace("{after: 7d}", entry)))
+    assert [p.code for p in caught.value.problems] == ["empty-value"]
+    assert "every update" in caught.value.problems[0].message

@@ -42,6 +42,10 @@ def test_patterns_select(pattern: str, names: tuple[str, ...]) -> None:
     ("zz*", "nothing-matched", "groups:"),
     ("web9", "nothing-matched", "web"), ("~(", "invalid-pattern", ""), ("&", "invalid-pattern", "write"),
     ("web:!", "invalid-pattern", "write"), (":", "invalid-pattern", "write"), ("!!web", "invalid-pattern", "write"),
+    # Variables that are not set: `~$ROLE`, `web:$ONLY`, `$A,$B`.
+    ("~", "invalid-pattern", "write"), ("web:&~", "invalid-pattern", "write"), ("web:", "invalid-pattern", "write"),
+    (":web", "invalid-pattern", "write"), ("web::db", "invalid-pattern", "write"), ("web, ", "invalid-pattern", ""),
+    ("web:!@down.txt", "nothing-matched", "stands alone"),
 ])
 def test_what_names_nothing_is_an_error_with_a_suggestion(pattern: str, code: str, hint: str) -> None:
     with pytest.raises(UsageError) as caught:
