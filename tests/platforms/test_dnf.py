@@ -12,6 +12,7 @@ from msgspec.structs import replace
 from patchctl.model.evidence import OK, Evidence
 from patchctl.platforms.dnf.common import file_name, read_advisories
 from patchctl.platforms.dnf.pending import read_packages, read_pending
+from patchctl.platforms.dnf.probes import pending_command
 from patchctl.platforms.dnf.program import PROGRAM
 from patchctl.platforms.dnf.read import read_check, read_holds, read_host, read_updaters
 from patchctl.platforms.dnf.signatures import SIGNATURES
@@ -54,6 +55,17 @@ def test_what_is_not_whole_is_unknown(text: str, why: str) -> None:
     found = read_pending(text)
     assert found.updates == ()
     assert why in found.error
+
+
+def test_on_an_image_nothing_is_dnfs_to_update() -> None:
+    """Fedora CoreOS, image mode: dnf lists updates there, and is refused when it installs them."""
+    for case in ("held-and-excluded", "yum3-held-and-excluded"):
+        text = load_case("dnf", case).snapshot.output("dnf.pending") or ""
+        usual, image = read_pending(text), read_pending(f"{text}image\n")
+        assert {u.package for u in image.updates} == {u.package for u in usual.updates if u.state != "new"}
+        assert {u.state for u in image.updates} == {"held", "kept-back"}
+        assert (image.artefacts, image.removals, image.error) == ((), (), "")
+    assert pending_command("never").count("ostree-booted") == 1
 
 
 @given(st.text(max_size=300))
@@ -105,6 +117,9 @@ def test_the_program_is_python() -> None:
     [
         ("patchctl: lock-held /var/lib/dnf/rpmdb_lock.pid 4711 packagekitd", "rpm-lock-held", "packagekitd[4711]"),
         ("Waiting for process with pid 812 to finish.", "rpm-lock-held", "812"),
+        ("patchctl: unknown-key ./lab-a-2.0-1.el9.noarch.rpm /etc/pki/rpm-gpg/RPM-GPG-KEY-lab ", "unknown-key",
+         "repositories name /etc/pki/rpm-gpg/RPM-GPG-KEY-lab"),
+        ("patchctl: unknown-key ./lab-a-2.0-1.el9.noarch.rpm ", "unknown-key", "lab-a-2.0"),
         ("Package lab-unsigned-2.0-1.el9.noarch.rpm is not signed", "unsigned-package", "lab-unsigned"),
         ("repomd.xml GPG signature verification error: Bad GPG signature", "bad-signature", ""),
         ("Error: Failed to download metadata for repo 'lab-base': Cannot download repomd.xml", "repository-down",
@@ -114,6 +129,7 @@ def test_the_program_is_python() -> None:
         ("  - At least 5MB more space needed on the / filesystem.", "no-space", "/"),
         ("error: rpmdb: BDB0113 Thread/process 1/2 failed: DB_RUNRECOVERY", "rpm-database-corrupt", ""),
         ("patchctl: duplicate lab-half-1.0-1.el9.noarch", "rpm-interrupted", "lab-half"),
+        ("patchctl: image", "image-system", "as a whole"),
         ("Complete!", "", ""),
     ],
 )  # fmt: skip

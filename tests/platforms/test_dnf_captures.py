@@ -114,12 +114,16 @@ ADVISORIES = [
 # Fedora 40, dnf 5 on a narrow terminal: github.com/rpm-software-management/dnf5, issue 1501.
 NARROW = "FEDORA-2024-635a54eb7e secu Importan   glib2-debuginfo-2.80.2-1.fc40.x86_64 2024-05-12 04:16:43"
 # The latest transaction of `history list`. dnf 4: github.com/tldr-pages/tldr, pull request 8220 (shown there with
-# `--reverse`, turned round here). yum 3: a lab host.
+# `--reverse`, turned round here). The others: lab hosts with dnf 5.4 (cut to 80 columns, being in a pipe) and yum 3.
 HISTORY_4 = """\
 ID    | Command line                                   | Date and time    | Action(s)      | Altered
 ------------------------------------------------------------------------------------------------
     2 | module install nodejs:16                       | 2022-01-31 12:21 | Install        |    6
     1 | install chrome                                 | 2022-01-31 11:06 | Install        |    4 E<
+"""
+HISTORY_5 = """\
+ID Command line                            Date and time       Action(s) Altered
+ 1 dnf -q -y --disablerepo=* --repofrompat 2026-11-26 10:14:48                26
 """
 HISTORY_YUM = """\
 Loaded plugins: versionlock
@@ -165,7 +169,8 @@ def test_an_advisory_whose_words_are_cut_leaves_it_open() -> None:
     assert update.security is False
 
 
-@pytest.mark.parametrize(("said", "number"), [(HISTORY_4, "2"), (HISTORY_YUM, "4")], ids=["dnf4", "yum3"])
+@pytest.mark.parametrize(("said", "number"), [(HISTORY_4, "2"), (HISTORY_5, "1"), (HISTORY_YUM, "4")],
+                         ids=["dnf4", "dnf5", "yum3"])
 def test_the_latest_transaction_of_a_history(tmp_path: Path, said: str, number: str) -> None:
     for name in ("dnf", "yum"):
         (tmp_path / name).write_text(f"#!/bin/sh\ncat <<'X'\n{said}X\n")

@@ -75,6 +75,22 @@ def test_the_list_is_zyppers_own(project: Project) -> None:
     assert not [u for u in updates if u["candidate"].startswith("0:")], "one form of versions everywhere"
 
 
+def test_a_lock_of_a_pattern_or_of_one_repository_holds_nothing_else(project: Project) -> None:
+    [host] = project.hosts
+    locks = ("-t pattern lab-service", "-r lab-plain lab-plain")
+    host.exec("; ".join(f"zypper -n addlock {lock}" for lock in locks))
+    try:
+        updates, both = shown(project), listed(host) | listed(host, "--all")
+        assert project.run("scan", "-o", "json").json()["hosts"][0]["held"] == [
+            "lab-config", "lab-plain (from lab-plain)", "pattern lab-service"]
+    finally:
+        host.exec("; ".join(f"zypper -n removelock {lock}" for lock in locks))
+    states = {u["package"]: u["state"] for u in updates}
+    assert (states["lab-plain"], states["lab-config"]) == ("held", "held")
+    assert states["lab-service"] != "held", "a pattern is not the package of that name"
+    assert rows(updates, "upgradable", "held", "kept-back") == both, "none is forgotten"
+
+
 def test_patches_have_what_zypper_says_of_them(project: Project) -> None:
     [host] = project.hosts
     text = host.exec("zypper -x -n --no-refresh list-patches --with-optional")

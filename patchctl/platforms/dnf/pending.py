@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence
 
+from msgspec.structs import replace
+
 from patchctl.model.facts import Artefact, Package, Update
 from patchctl.model.text import one_line, strip_control
 from patchctl.model.versions import rpm
@@ -18,6 +20,7 @@ from patchctl.platforms.dnf.common import (
 from patchctl.platforms.dnf.tables import read_tables
 
 _SHA256 = re.compile(r"[0-9a-f]{64}")
+_IMAGE = "the system is an image (ostree, bootc): it is updated as a whole, not by dnf"
 _STATES = ("upgradable", "new", "held", "kept-back")
 _MULTIPLE = re.compile(r"kernel(\d[\d.]*)?(-(core|modules|modules-core|modules-extra|devel|uek|uek-core|rt|rt-core))?")
 
@@ -25,8 +28,17 @@ _MULTIPLE = re.compile(r"kernel(\d[\d.]*)?(-(core|modules|modules-core|modules-e
 def read_pending(text: str) -> Pending:
     """Read the output of dnf.pending or dnf.resolve."""
     lines = strip_control(text).splitlines()
-    if "tool dnf5" in lines[:1]:
-        return read_tables(lines)
+    found = read_tables(lines) if "tool dnf5" in lines[:1] else _read_rows(lines)
+    if "image" not in lines:
+        return found
+    updates = tuple(replace(u, state="kept-back", reason=_IMAGE) for u in found.updates if u.state == "upgradable")
+    others = tuple(u for u in found.updates if u.state in ("held", "kept-back"))
+    return replace(found, updates=tuple(sorted((*updates, *others), key=lambda u: (u.package, u.arch))),
+                   artefacts=(), removals=())
+
+
+def _read_rows(lines: Sequence[str]) -> Pending:
+    """Read what the programs for dnf 4 and yum print."""
     rows = [line.split("|") for line in lines]
     errors = [line[3:] for line in lines if line.startswith("E: ") and line[3:].strip()]
     failed = next((row[1] for row in rows if row[0] == "refresh" and len(row) > 1 and row[1] != "ok"), "")

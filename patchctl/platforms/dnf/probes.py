@@ -18,6 +18,9 @@ from patchctl.platforms.dnf.yum3 import YUM_PROGRAM
 
 IS_RPM = "command -v rpm && { command -v dnf || command -v yum; }"
 
+IS_IMAGE = "[ -e /run/ostree-booted ]"
+"""Whether the host was booted from an image (ostree, bootc): its files are not dnf's to change."""
+
 # The working folder: where only root can write, or where the user can. Metadata that the host has are linked into it;
 # what dnf changes in place is copied: repomd.xml (dnf 5: the primary list), whose time says when it was last checked.
 WORK = r"""
@@ -138,7 +141,8 @@ done
 def pending_command(refresh: str) -> str:
     """Return the text of dnf.pending. refresh: auto | never | always."""
     ask = f'pc_dnf pending {refresh} "$pc_work"; cat "$pc_work/said" 2>/dev/null'
-    return f"{WORK}{_SET_PROGRAM}case $pc_tool in\ndnf5)\n{dnf5.pending_text(refresh)};;\n*) {ask} ;;\nesac\ntrue\n"
+    asked = f"case $pc_tool in\ndnf5)\n{dnf5.pending_text(refresh)};;\n*) {ask} ;;\nesac"
+    return f"{WORK}{_SET_PROGRAM}{asked}\n! {IS_IMAGE} || echo image\ntrue\n"
 
 
 def nevra(change: Change) -> str:

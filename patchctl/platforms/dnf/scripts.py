@@ -10,7 +10,7 @@ from patchctl.model.text import quote_sh
 from patchctl.model.versions import rpm
 from patchctl.platforms.contract import InstallRequest
 from patchctl.platforms.dnf.dnf5 import FETCH, FIVE
-from patchctl.platforms.dnf.probes import python_prologue
+from patchctl.platforms.dnf.probes import IS_IMAGE, python_prologue
 from patchctl.platforms.install_text import QUIET, WAIT_FOR_LOCK, check_sums, choose_files
 from patchctl.platforms.rpm_text import REMOVE_TWICE, TWICE
 
@@ -120,6 +120,7 @@ pc_here=$PWD
 {adjust}echo 'patchctl: step lock'
 pc_wait_for_lock {wait} || exit 200
 echo 'patchctl: step check'
+if {IS_IMAGE}; then echo 'patchctl: image'; exit 1; fi
 {python_prologue()}{FIVE}
 pc_manager() {{
   case $pc_tool in
@@ -136,12 +137,18 @@ pc_rc=0
 if [ -n {quote_sh(words)} ]; then  # else there are only removals
 sha256sum --quiet -c - <<'patchctl-sums' || {{ echo 'patchctl: hash-mismatch'; exit 1; }}
 {check_sums(chosen)}patchctl-sums
-# rpm itself must vouch for every file: a signature, by a key that this host trusts.
+# rpm itself must vouch for every file: a signature, by a key that this host trusts. A fresh host may trust none yet:
+# dnf imports those of its repositories when somebody first says yes.
+pc_keys() {{
+  sed -n 's/^ *gpgkey *= *//p' /etc/yum.repos.d/*.repo 2>/dev/null | tr -s ', ' '\\n\\n' | sed -n 's,^file://,,p' |
+    sort -u | head -n 4 | tr '\\n' ' '
+}}
 for pc_file in {words}; do
   pc_said=$(rpm -Kv "$pc_file" 2>&1)
   case $pc_said in
   *BAD*|*NOT\\ OK*) echo "patchctl: bad-signature $pc_file"; printf '%s\\n' "$pc_said"; exit 1 ;;
-  *ignature*NOKEY*|*'MISSING KEYS'*) echo "patchctl: unknown-key $pc_file"; printf '%s\\n' "$pc_said"; exit 1 ;;
+  *ignature*NOKEY*|*'MISSING KEYS'*)
+    echo "patchctl: unknown-key $pc_file $(pc_keys)"; printf '%s\\n' "$pc_said"; exit 1 ;;
   *[Ss]ignature*OK*) ;;
   *) echo "patchctl: unsigned $pc_file"; exit 1 ;;
   esac

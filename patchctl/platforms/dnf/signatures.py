@@ -25,6 +25,10 @@ SIGNATURES: tuple[Signature, ...] = (
         "rpm's lock is held by another process", transient=True, remedy="wait-for-lock",
     ),
     Signature(
+        "image-system", "policy", r"^patchctl: image$|bootc system is configured to be read-only",
+        "the system is an image (ostree, bootc): it is updated as a whole, not by dnf",
+    ),
+    Signature(
         "read-only-file-system", "disk", r"(?P<what>\S.*): Read-only file system|Read-only file system",
         "a file system is read-only: {what}",
     ),
@@ -52,6 +56,12 @@ SIGNATURES: tuple[Signature, ...] = (
         r"|OpenPGP check for package \"(?P<five>[^\"]+)\".* has failed|package (?P<six>\S+) does not verify: "
         r"|repomd\.xml signature could not be verified",
         "a signature is wrong: {file}{five}{six}",
+    ),
+    Signature(
+        "unknown-key", "repository",
+        r"^patchctl: unknown-key (?P<file>\S+) (?P<keys>/\S.*?) *$",
+        "it is signed by a key that this host does not trust: {file}. If it should, rpm --import it there; its "
+        "repositories name {keys}",
     ),
     Signature(
         "unknown-key", "repository",
