@@ -82,13 +82,15 @@ try {
 try { [IO.Directory]::Move($new, $spool) } catch { Fail 'spool-full' "cannot make ${spool}: $_" }
 Say "unit patchctl-$Attempt"
 try {
-  $action = New-ScheduledTaskAction -Execute "$env:SystemRoot\System32\cmd.exe" -Argument "/d /c `"$spool\run.cmd`""
-  $who = New-ScheduledTaskPrincipal -UserId 'S-1-5-18' -LogonType ServiceAccount -RunLevel Highest
+  # Functions of modules do not see the $ErrorActionPreference of this script: each call says what to do.
+  $action = New-ScheduledTaskAction -Execute "$env:SystemRoot\System32\cmd.exe" `
+    -Argument "/d /c `"$spool\run.cmd`"" -ErrorAction Stop
+  $who = New-ScheduledTaskPrincipal -UserId 'S-1-5-18' -LogonType ServiceAccount -RunLevel Highest -ErrorAction Stop
   $how = New-ScheduledTaskSettingsSet -AllowStartIfOnBatteries -DontStopIfGoingOnBatteries `
-    -MultipleInstances IgnoreNew -ExecutionTimeLimit ([TimeSpan]::Zero) -Priority 5
+    -MultipleInstances IgnoreNew -ExecutionTimeLimit ([TimeSpan]::Zero) -Priority 5 -ErrorAction Stop
   [void](Register-ScheduledTask -TaskPath '\patchctl\' -TaskName "patchctl-$Attempt" -Action $action -Principal $who `
-    -Settings $how -Description "patchctl attempt $Attempt" -Force)
-  Start-ScheduledTask -TaskPath '\patchctl\' -TaskName "patchctl-$Attempt"
+    -Settings $how -Description "patchctl attempt $Attempt" -Force -ErrorAction Stop)
+  Start-ScheduledTask -TaskPath '\patchctl\' -TaskName "patchctl-$Attempt" -ErrorAction Stop
 } catch {
   $why = "$_"
   try { [IO.File]::Move("$spool\ticket", "$spool\void") } catch { $why = '' }  # it began all the same

@@ -29,8 +29,8 @@ from patchctl.store.database import Store
 from patchctl.usecases.access import Fleet
 from patchctl.usecases.scan import BATCH, Opener, ask, collect_probes, scan_probes, shell_of
 
-OS_PROBES = frozenset({"linux.os-release", "linux.uname", "linux.boot-id", "linux.user", "windows.os"})
-"""What an assessment asks of a scan's probes: which system this is. The rest are the baselines' own."""
+OS_PROBES = frozenset({"linux.os-release", "linux.uname", "linux.boot-id", "linux.user", "windows.os", "windows.boot"})
+"""What an assessment asks of a scan's probes: which system this is, and which boot. The rest are the baselines' own."""
 
 REACHED = ("ok", "partial")
 """Statuses of hosts that could be looked at as they should be."""

@@ -21,7 +21,7 @@ from patchctl.usecases.baselines import find_content, load_baselines
 _ACCESS = re.compile(
     r"/etc/(ssh/|sudoers|pam\.d/|security/|nsswitch|hosts\.(allow|deny)|nftables|passwd|shadow|login\.access)"
     r"|\b(sshd|nft|iptables|ip6tables|ufw|firewall-cmd|usermod|userdel|faillock)\b"
-    r"|\\(WinRM|SCHANNEL|MSV1_0|Lsa|LanmanServer)\b|LocalAccountTokenFilterPolicy|NetFirewallProfile|LocalUser"
+    r"|\\(WinRM|SCHANNEL|MSV1_0|Lsa|LanmanServer)\b|LocalAccountTokenFilterPolicy|NetFirewallProfile|LocalUser|LocalGroupMember"
     r"|LogonRight|net\.exe user|'(WinRM|MpsSvc|Schedule)'"
 )
 """What tells that a fix concerns how people get in. Too much costs one more login, too little could lock us out."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
+from typing import Any
 
 import yaml
 
@@ -44,6 +45,14 @@ PRODUCT = "{00000000-0000-0000-0000-000000000000}"
 ADDRESS = "https://proof.invalid/proof.bin"
 REPAIR = "proof-repair"
 FILE_KINDS = ("msi", "msu", "cab", "exe")
+OTHER_REPAIRS: Mapping[str, tuple[str, Mapping[str, Any]]] = {
+    "group": ("windows_group", {"sid": "S-1-5-32-544", "property": "Members", "lacks": "S-1-1-0"}),
+    "defender": ("windows_defender", {"source": "Preference", "property": "DisableScriptScanning", "equals": "False"}),
+    "feature": ("windows_feature", {"feature": "SMB1Protocol", "property": "InstallState", "not_equals": "1"}),
+    "share": ("windows_share", {"share": "Proof", "property": "Path", "absent": True}),
+    "share-encryption": ("windows_share", {"share": "ProofKept", "property": "EncryptData", "equals": "True"}),
+    "volume": ("windows_volume", {"drive": "C:", "property": "ProtectionStatus", "equals": "On"}),
+}
 SCA_KINDS = {"registry": ("r", r"HKLM\SOFTWARE\Microsoft\Windows NT\CurrentVersion"), "command": ("c", "net accounts"),
              "file": ("f", r"C:\Windows\win.ini")}  # fmt: skip
 
@@ -126,6 +135,8 @@ def parts() -> Mapping[str, str]:
     for name, key in SCA_KINDS.items():
         found[f"sca.{name}"] = make_batches([key])[0].probe.command
     found["payload.repair"] = fixing_windows.render_payload(example_repairs(), f"{REPAIR}.1", NONCE)
+    found |= {f"payload.repair-{kind}": fixing_windows.render_payload([other_repair(kind)], f"{REPAIR}-{kind}.1", NONCE)
+              for kind in OTHER_REPAIRS}
     found["repair.listing"] = fixing_windows.render_listing(f"{REPAIR}.1")
     found["repair.answer"] = fixing_windows.render_answer(f"{REPAIR}.1")
     checks = [HealthCheck("unit", "W32Time"), HealthCheck("no_new_failed_units")]
@@ -133,11 +144,22 @@ def parts() -> Mapping[str, str]:
     return dict(sorted(found.items()))
 
 
+def other_repair(kind: str) -> Fix:
+    """Return one repair of OTHER_REPAIRS: these need a machine that has what they change, so each is a part."""
+    check, args = OTHER_REPAIRS[kind]
+    repair = all_checks()[check].repair(args)
+    assert repair is not None, kind
+    return Fix(f"proof/{kind}", "proof", kind, "", "low", "declarative", repair.script)
+
+
 def example_repairs() -> list[Fix]:
-    """Return the repairs of the Windows check types' examples, and one that deletes a value."""
+    """Return the repairs of the other Windows check types' examples, and one that deletes a value."""
     found = [Fix("proof/delete", "proof", "delete", "", "low", "declarative",
                  fixing_windows.delete_value(r"HKLM\SOFTWARE\patchctl-proof", "Proof") or "")]
+    apart = {check for check, _ in OTHER_REPAIRS.values()}
     for name, check in all_checks().items():
+        if name in apart:
+            continue
         # Before YAML 1.2 `off` is a word for no.
         args = {"off" if key is False else key: value for key, value in yaml.safe_load(check.example).items()}
         repair = check.repair(args) if check.shell == "powershell" else None
@@ -182,6 +204,9 @@ def parts_of(host: HostPlan, plan: Plan) -> list[str]:
         names = [name for name in names if name not in ("resolve", "fingerprint", "earlier")]
         names += ["payload.repair", "repair.listing"] + ["repair.answer"] * any(
             plan.fixes[fix.name].access for fix in host.fixes)
+        scripts = [_without_values(plan.fixes[fix.name].script) for fix in host.fixes]
+        names += [f"payload.repair-{kind}" for kind in OTHER_REPAIRS
+                  if _without_values(other_repair(kind).script) in scripts]
     kinds = {_kind(change, plan) for change in host.changes}
     if host.undo is not None or plan.undoes:
         kinds |= {"take-back-msi" for change in host.changes if change.replaces}
@@ -208,6 +233,11 @@ def describe_never_run(plan: Plan) -> list[str]:
     steps = {name for missing in left.values() for name in missing}
     every = {name for host in hosts for name in parts_of(plan.hosts[host], plan)}
     return [f"never run on Windows: {len(steps)} of the {len(every)} steps of {shown}; try a host you can lose first"]
+
+
+def _without_values(script: str) -> str:
+    """Return a repair without its first line, which says what is repaired."""
+    return script.partition("\n")[2]
 
 
 def _kind(change: Change, plan: Plan) -> str:

@@ -109,6 +109,8 @@ class WindowsHost:
     """Updates that dism took off, each time again."""
     checks: dict[str, dict[str, str]] = field(default_factory=dict)
     """What checks of baselines are told, by batch and question; registry values come from the registry itself."""
+    at_boot: list[Callable[[], None]] = field(default_factory=list)
+    """What takes effect with the next boot only."""
     unreadable: set[str] = field(default_factory=set)
     """Probes that say nothing."""
 
@@ -309,6 +311,8 @@ class WindowsHost:
         for offer in self.offers:
             if offer.pending:
                 offer.pending, offer.installed = False, True
+        while self.at_boot:
+            self.at_boot.pop()()
 
 
 @dataclass

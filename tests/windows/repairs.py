@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from patchctl.assess.asking import windows_repair as texts
+from patchctl.assess.checks.windows_defender import _SWITCHES
 from tests.windows.words import LITERAL
 
 if TYPE_CHECKING:
@@ -32,12 +34,32 @@ def carry_out_repairs(host: WindowsHost, spool: Path) -> None:
         elif text == texts.ACCOUNT:
             rid, name = what.split(" ")
             _set(host, "windows-account", rid, name, value)
+        elif text == texts.GROUP:
+            sid, how = what.split(" ")
+            _regroup(host, sid, how, value)
+        elif text == texts.DEFENDER:
+            off = next((status for status, switch in _SWITCHES.items() if switch == what), "")
+            if off:
+                _set(host, "windows-defender", "Status", off, "False" if value == "True" else "True")
+            else:
+                _set(host, "windows-defender", "Preference", what, value)
+        elif text == texts.FEATURE:
+            host.at_boot.append(functools.partial(_set, host, "windows-feature", what, "InstallState", "2"))
+        elif text == texts.SHARE_REMOVAL:
+            host.checks["windows-share"][what] = ""
         elif text == texts.SERVICE:
             _set(host, "windows-service", what, "StartMode", _STARTS[value])
         else:
             section = "Privilege Rights" if what.startswith("Se") else "System Access"
             assert text == texts.POLICY.replace("@SECTION@", section), "this repair is none that the model knows"
             _set(host, "windows-policy", "all", what, value)
+
+
+def _regroup(host: WindowsHost, sid: str, how: str, value: str) -> None:
+    named = value.split(",") if value else []
+    (line,) = [line for line in _lines(host, "windows-group", sid) if line.startswith("Members=")]
+    members = [one for one in line.removeprefix("Members=").split(",") if one and one not in named]
+    _put(host, "windows-group", sid, ["Members=" + ",".join(members if how == "without" else named)])
 
 
 def _lines(host: WindowsHost, batch: str, question: str) -> list[str]:

@@ -17,6 +17,7 @@ from patchctl.assess.native.conditions import read_conditions
 from patchctl.assess.native.tree import Fault
 from patchctl.collect.fixing_windows import BATCH
 from patchctl.model.assessment import FAIL, NOT_APPLICABLE, PASS, UNKNOWN
+from patchctl.model.errors import DocumentsError
 from patchctl.usecases.baseline_cases import run_cases
 from patchctl.usecases.baselines import load_baseline
 from tests.windows.test_texts import errors, unset_variables
@@ -65,6 +66,90 @@ def test_a_repair_is_batch_lines_or_powershell_and_tells_what_it_sets(check: Che
         assert list(errors(repair.script)) == []
         assert unset_variables(repair.script) <= {"folder"}, "the folder is what the payload gives it"
         assert "restore.ps1" in repair.script.partition("# change")[0], "what takes it back is written before"
+
+
+MISSPELT = [
+    ("windows_account", {"rid": "501", "property": "Disabeld"}, "Disabled"),
+    ("windows_feature", {"feature": "SMB1Protocol", "property": "State"}, "InstallState"),
+    ("windows_firewall", {"profile": "Publik", "property": "Enabled"}, "Public"),
+    ("windows_firewall", {"profile": "Public", "property": "LogBlock"}, "LogBlocked"),
+    ("windows_group", {"sid": "S-1-5-32-544", "property": "Member"}, "Members"),
+    ("windows_share", {"share": "Public", "property": "Encrypt"}, "EncryptData"),
+    ("windows_volume", {"drive": "C:", "property": "Protection"}, "ProtectionStatus"),
+    ("windows_defender", {"source": "State", "property": "X"}, "Status"),
+    ("windows_policy", {"setting": "MinPasswordLength"}, "MinimumPasswordLength"),
+    ("windows_policy", {"setting": "SeTcbPriviledge", "absent": True}, "SeTcbPrivilege"),
+]
+
+
+@pytest.mark.parametrize(("name", "args", "right"), MISSPELT)
+def test_what_is_misspelt_is_an_error_of_the_file(name: str, args: dict[str, Any], right: str, tmp_path: Path) -> None:
+    """Not "not set", which would pass where something shall be absent and fail everywhere else."""
+    wanted = args if "absent" in args else {**args, "equals": "True"}
+    rule = {"id": "one", "title": "One", "severity": "low", "check": {name: wanted}}
+    file = tmp_path / "house.yaml"
+    file.write_text(yaml.safe_dump({"baseline": "house", "version": "1", "title": "House", "rules": [rule]}))
+    with pytest.raises(DocumentsError) as caught:
+        load_baseline(str(file), tmp_path, write=False)
+    (problem,) = caught.value.problems
+    assert right in problem.message + problem.hint, problem
+
+
+@pytest.mark.parametrize("absent", [True, False])
+@pytest.mark.parametrize(("name", "args", "said"), [
+    ("windows_defender", {"source": "Preference", "property": "MAPSReport"}, "MAPSReporting=2"),
+    ("windows_firewall", {"profile": "Public", "property": "Enabled"}, "Enabled="),
+    ("windows_account", {"rid": "501", "property": "Disabled"}, "Name=Guest"),
+    ("windows_feature", {"feature": "SMB1Protocol", "property": "InstallState"}, "InstallState=4"),
+    ("windows_policy", {"setting": "SeTcbPrivilege"}, "Unicode=yes\nMinimumPasswordLength=8"),
+    ("windows_policy", {"setting": "LockoutDuration"}, "Unicode=yes\nSeBackupPrivilege=*S-1-5-32-544"),
+])
+def test_what_the_host_does_not_tell_is_unknown(name: str, args: dict[str, Any], said: str, absent: bool) -> None:
+    check = all_checks()[name]
+    with pytest.raises(Unreadable):
+        check.judge({**args, **({"absent": True} if absent else {"not_equals": "1"})}, Hosts(Answer(said + "\n")))
+
+
+def test_nothing_is_a_value_where_windows_has_none() -> None:
+    for name, args, said in (
+        ("windows_defender", {"source": "Preference", "property": "ExclusionPath"}, "ExclusionPath="),
+        ("windows_group", {"sid": "S-1-5-32-555", "property": "Members"}, "Members="),
+    ):
+        check = all_checks()[name]
+        for expected in ({"absent": True}, {"lacks": "S-1-1-0"}):
+            assert [i.ok for i in check.judge({**args, **expected}, Hosts(Answer(f"{said}\n")))] == [True]
+
+
+def test_a_feature_that_windows_does_not_know_is_off_and_said_to_be_unknown() -> None:
+    args = {"feature": "SMB1Protocoll", "property": "InstallState", "not_equals": "1"}
+    (item,) = all_checks()["windows_feature"].judge(args, Hosts(Answer("InstallState=3\nKnown=no\n")))
+    assert (item.ok, item.actual) == (True, "3 (this Windows has no feature of that name)")
+
+
+@pytest.mark.parametrize(("name", "args", "head", "shown"), [
+    ("windows_group", {"sid": "S-1-5-32-544", "property": "Members", "lacks": "(^|,)(S-1-1-0|S-1-5-11)(,|$)"},
+     "'S-1-5-32-544 without', 'S-1-1-0,S-1-5-11'", "without S-1-1-0, S-1-5-11"),
+    ("windows_group", {"sid": "S-1-5-32-555", "property": "Members", "equals": ""}, "'S-1-5-32-555 only', ''",
+     "nobody"),
+    ("windows_group", {"sid": "S-1-5-32-544", "property": "Members", "lacks": "S-1-.*"}, "", ""),
+    ("windows_group", {"sid": "S-1-5-32-544", "property": "Count", "max": 2}, "", ""),
+    ("windows_defender", {"source": "Status", "property": "RealTimeProtectionEnabled", "equals": "True"},
+     "'DisableRealtimeMonitoring', 'False'", "True"),
+    ("windows_defender", {"source": "Status", "property": "AntivirusSignatureAge", "max": 7}, "", ""),
+    ("windows_feature", {"feature": "X", "property": "InstallState", "equals": "1"}, "", ""),
+    ("windows_feature", {"feature": "X", "property": "InstallState", "equals": "3"}, "'X', 'off'", "3"),
+    ("windows_share", {"share": "Public", "property": "EncryptData", "equals": "True"}, "'Public', 'True'", "True"),
+    ("windows_share", {"share": "Public", "property": "Path", "equals": "C:\\x"}, "", ""),
+    ("windows_volume", {"drive": "C:", "property": "VolumeStatus", "equals": "FullyEncrypted"}, "", ""),
+])
+def test_what_a_repair_does_and_what_is_left_to_people(name: str, args: dict[str, Any], head: str, shown: str) -> None:
+    found = all_checks()[name].repair(args)
+    if not head:
+        assert found is None
+        return
+    assert found is not None
+    assert found.script.startswith(f"$what, $value = {head}\n")
+    assert [value for _, value in found.sets] == [shown]
 
 
 class Hosts:

@@ -10,6 +10,7 @@ import tree_sitter
 import tree_sitter_pwsh
 from msgspec.structs import replace
 
+from patchctl.assess.asking import windows_repair
 from patchctl.collect import runner_windows
 from patchctl.collect.powershell import compile_powershell
 from patchctl.collect.runner import Cleanup, Controller, Look, Poll, Reboot, Request, Start, Takeover
@@ -23,6 +24,7 @@ from patchctl.platforms.windows import PLATFORM, earlier, packages, probes, remo
 from patchctl.platforms.windows.codes import INSTALLER, UPDATE_AGENT, explain, normalise
 from patchctl.rollout.diagnose import diagnose
 from patchctl.rollout.earlier import Offered, find_way_back
+from patchctl.usecases import windows_proof
 from patchctl.usecases.hostjobs_health import health_probes
 
 PARSER = tree_sitter.Parser(tree_sitter.Language(tree_sitter_pwsh.language()))
@@ -34,6 +36,10 @@ REQUESTS: list[Request] = [
     Look(), Start("r.1", "echo 'x'", "'y'", FOLDER, ((SHA, "x.msi"),)), Poll("r.1"), Reboot("20261125T080000.000000Z"),
     Cleanup("r.1", FOLDER), Takeover(),
 ]  # fmt: skip
+_MODULE_CALL = re.compile(
+    r"\b[A-Z][a-z]+-(?:ScheduledTask\w*|Net[A-Z]\w+|Smb\w+|Mp[A-Z]\w+|BitLocker\w*|LocalGroupMember|\w*OptionalFeature)"
+    r"(?: (?:[^|;}\n\"]|\"[^\"\n]*\")*)?")
+"""One call: to the end of the statement or the next pipe."""
 AUTOMATIC = {"_", "null", "true", "false", "pid", "input", "psscriptroot", "lastexitcode", "env",
              "erroractionpreference", "progresspreference"}  # fmt: skip
 
@@ -90,7 +96,25 @@ def unset_variables(text: str) -> set[str]:
     return read - {name.lower() for name in assigned} - AUTOMATIC
 
 
+@pytest.mark.parametrize("text", [
+    *TEXTS, *(pytest.param(text, id=name) for name, text in windows_proof.parts().items()),
+    *(pytest.param(text, id=name) for name, text in vars(windows_repair).items() if name.isupper()),
+])
+def test_functions_of_modules_are_told_what_to_do_with_errors(text: str) -> None:
+    """They do not see the $ErrorActionPreference of a script that calls them: a refusal would look like nothing."""
+    assert unguarded(text) == []
+
+
+def unguarded(text: str) -> list[str]:
+    """Return calls of functions that come from script and CDXML modules and do not say -ErrorAction."""
+    joined = re.sub(r"`\n\s*", "", text)
+    return [line.strip() for line in joined.splitlines() for call in _MODULE_CALL.finditer(line)
+            if "-ErrorAction" not in call[0]]
+
+
 def test_the_checks_find_what_is_wrong() -> None:
+    assert unguarded("Get-SmbShare -Name x | Out-Null; Get-MpPreference -ErrorAction Stop") == [
+        "Get-SmbShare -Name x | Out-Null; Get-MpPreference -ErrorAction Stop"]
     assert list(errors("if ($x { 'y' }"))
     assert list(errors("foreach ($a in $b) { 'c' "))
 

@@ -1,10 +1,14 @@
 """What check types ask of Windows hosts, as PowerShell whose output is frames (frames.py), and their common judge.
 
-Never run on Windows; every text is parsed by a PowerShell grammar (tests/windows).
+Never run on Windows; every text is parsed by a PowerShell grammar (tests/windows). Functions of modules do not see the
+$ErrorActionPreference of the script that calls them (learn.microsoft.com, "about_Preference_Variables"; CDXML modules
+as NetSecurity, SmbShare, Defender are such): each of their calls says -ErrorAction itself, or a host that refuses would
+look like one where nothing is set.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Sequence
 
 from patchctl.assess.checks.contract import (
@@ -106,3 +110,42 @@ def properties(answer: Answer) -> dict[str, str]:
     if not found:
         raise Unreadable("the answer holds no values")
     return found
+
+
+class WindowsProperty(WindowsValue):
+    """Base of check types that look at one property of one thing: the arguments `subject` and `property`.
+
+    A property that the host does not tell is UNKNOWN, never "not set": it may be misspelt.
+    """
+
+    batch: Batch
+    subject: str
+    """Name of the argument that is asked for."""
+    word: str
+    """What the thing is called in messages."""
+    may_be_empty: tuple[str, ...] = ()
+    """Properties for which nothing at all is a value."""
+
+    def flaws(self, args: Args) -> Iterable[Flaw]:
+        if not re.fullmatch(r"[A-Za-z0-9:_. -]+", args[self.subject]):
+            yield Flaw(self.subject, f"{args[self.subject]!r} cannot be asked for")
+        yield from super().flaws(args)
+
+    def question(self, args: Args) -> Question:
+        return Question(self.batch, args[self.subject])
+
+    def place(self, args: Args) -> str:
+        return f"{self.word} {args[self.subject]} {args['property']}"
+
+    def value(self, args: Args, answer: Answer) -> str | None:
+        if answer.missing:
+            return None
+        name = args["property"]
+        found = properties(answer).get(name.lower())
+        if found is None:
+            raise Unreadable(f"{self.word} {args[self.subject]} tells no {name}: no such property, or it is misspelt")
+        if found:
+            return found
+        if name not in self.may_be_empty:
+            raise Unreadable(f"{self.word} {args[self.subject]} tells nothing for {name}")
+        return None if args.get("absent") else found

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable
-
-from patchctl.assess.asking.windows import WindowsValue, each, powershell, properties
+from patchctl.assess.asking.windows import WindowsProperty, each, powershell
 from patchctl.assess.asking.windows_repair import ACCOUNT, repair_by
-from patchctl.assess.checks.contract import Answer, Args, Argument, Flaw, Question
+from patchctl.assess.checks.contract import Args, Argument
 from patchctl.assess.matching import EXPECTATIONS, repair_value
 from patchctl.model.assessment import Remediation
 
@@ -20,21 +17,20 @@ BATCH = powershell("windows-account", each(r"""
 """))  # fmt: skip
 
 
-class WindowsAccount(WindowsValue):
+class WindowsAccount(WindowsProperty):
     name = "windows_account"
+    batch = BATCH
+    subject = "rid"
+    word = "account"
     summary = "A property of a local account, found by the last number of its SID, is as expected."
     arguments = (
         Argument("rid", "text", "last number of its SID: 500 Administrator, 501 Guest", required=True),
-        Argument("property", "text", "Name, Disabled, PasswordRequired or PasswordExpires", required=True),
+        Argument("property", "text", "what is looked at", required=True,
+                 choices=("Name", "Disabled", "PasswordRequired", "PasswordExpires")),
         *EXPECTATIONS,
     )
     repairs = True
     example = "{rid: '501', property: Disabled, equals: 'True'}"
-
-    def flaws(self, args: Args) -> Iterable[Flaw]:
-        if not re.fullmatch(r"[A-Za-z0-9:_. -]+", args["rid"]):
-            yield Flaw("rid", f"{args['rid']!r} cannot be asked for")
-        yield from super().flaws(args)
 
     def repair(self, args: Args) -> Remediation | None:
         value = repair_value(args)
@@ -42,15 +38,6 @@ class WindowsAccount(WindowsValue):
         if value is None or not known or not args["rid"].isdigit():
             return None
         return repair_by(ACCOUNT, f"{args['rid']} {args['property']}", value, self.place(args), value)
-
-    def question(self, args: Args) -> Question:
-        return Question(BATCH, args["rid"])
-
-    def place(self, args: Args) -> str:
-        return f"account {args['rid']} {args['property']}"
-
-    def value(self, args: Args, answer: Answer) -> str | None:
-        return None if answer.missing else properties(answer).get(args["property"].lower())
 
 
 CHECK = WindowsAccount()

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from difflib import get_close_matches
 
 from patchctl.assess.asking.windows import WindowsValue, once, powershell, properties
 from patchctl.assess.asking.windows_repair import POLICY as POLICY_REPAIR
 from patchctl.assess.asking.windows_repair import repair_by
-from patchctl.assess.checks.contract import Answer, Args, Argument, Flaw, Question
+from patchctl.assess.checks.contract import Answer, Args, Argument, Flaw, Question, Unreadable
 from patchctl.assess.matching import EXPECTATIONS, repair_value
 from patchctl.model.assessment import Remediation
 
@@ -22,6 +23,33 @@ POLICY = powershell("windows-policy", once(r"""
       ForEach-Object { $_ -replace '\s*=\s*', '=' }
   } finally { [IO.File]::Delete($file) }
 """))  # fmt: skip
+
+_SETTINGS = """
+MinimumPasswordAge MaximumPasswordAge MinimumPasswordLength PasswordComplexity PasswordHistorySize ClearTextPassword
+LockoutBadCount ResetLockoutCount LockoutDuration AllowAdministratorLockout RequireLogonToChangePassword
+ForceLogoffWhenHourExpire NewAdministratorName NewGuestName LSAAnonymousNameLookup EnableAdminAccount EnableGuestAccount
+AuditSystemEvents AuditLogonEvents AuditObjectAccess AuditPrivilegeUse AuditPolicyChange AuditAccountManage
+AuditProcessTracking AuditDSAccess AuditAccountLogon
+MaxTicketAge MaxRenewAge MaxServiceAge MaxClockSkew TicketValidateClient
+"""
+_RIGHTS = """
+AssignPrimaryToken Audit Backup ChangeNotify CreateGlobal CreatePagefile CreatePermanent CreateSymbolicLink CreateToken
+Debug DelegateSessionUserImpersonate EnableDelegation Impersonate IncreaseBasePriority IncreaseQuota
+IncreaseWorkingSet LoadDriver LockMemory MachineAccount ManageVolume ProfileSingleProcess Relabel RemoteShutdown Restore
+Security Shutdown SyncAgent SystemEnvironment SystemProfile Systemtime TakeOwnership Tcb TimeZone TrustedCredManAccess
+Undock UnsolicitedInput
+"""
+_LOGONS = """
+BatchLogon DenyBatchLogon DenyInteractiveLogon DenyNetworkLogon DenyRemoteInteractiveLogon DenyServiceLogon
+InteractiveLogon NetworkLogon RemoteInteractiveLogon ServiceLogon
+"""
+KNOWN = frozenset((
+    *_SETTINGS.split(), *(f"Se{name}Privilege" for name in _RIGHTS.split()),
+    *(f"Se{name}Right" for name in _LOGONS.split())))  # fmt: skip
+"""What secedit exports where it is set: MS-GPSB 2.2.1 and 2.2.3, learn.microsoft.com "User Rights Assignment".
+
+A right that nobody has is not exported at all, so a misspelt one would look like that.
+"""
 
 
 class WindowsPolicy(WindowsValue):
@@ -37,6 +65,10 @@ class WindowsPolicy(WindowsValue):
     def flaws(self, args: Args) -> Iterable[Flaw]:
         if not re.fullmatch(r"[A-Za-z]+", args["setting"]):
             yield Flaw("setting", f"{args['setting']!r} is no name of a setting", "write MinimumPasswordLength")
+        elif args["setting"] not in KNOWN:
+            near = get_close_matches(args["setting"], KNOWN, 1)
+            yield Flaw("setting", f"secedit has no setting {args['setting']!r}",
+                       f"did you mean {near[0]}?" if near else "secedit /export /cfg FILE shows those that are set")
         yield from super().flaws(args)
 
     def repair(self, args: Args) -> Remediation | None:
@@ -55,8 +87,11 @@ class WindowsPolicy(WindowsValue):
         return f"secedit {args['setting']}"
 
     def value(self, args: Args, answer: Answer) -> str | None:
-        found = properties(answer).get(args["setting"].lower())
-        if found is None or not args["setting"].startswith("Se"):
+        exported, right = properties(answer), args["setting"].startswith("Se")
+        if not any(name.lower() in exported for name in KNOWN if name.startswith("Se") == right):
+            raise Unreadable(f"secedit exported no {'user rights' if right else 'settings'} at all")
+        found = exported.get(args["setting"].lower())
+        if found is None or not right:
             return found
         return ",".join(sorted(part.strip().lstrip("*") for part in found.split(",") if part.strip())) or None
 

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
 
-from patchctl.assess.asking.windows import WindowsValue, each, powershell, properties
-from patchctl.assess.checks.contract import Answer, Args, Argument, Flaw, Question
-from patchctl.assess.matching import EXPECTATIONS
+from patchctl.assess.asking.windows import WindowsProperty, each, powershell
+from patchctl.assess.asking.windows_repair import BITLOCKER, repair_by
+from patchctl.assess.checks.contract import Args, Argument
+from patchctl.assess.matching import EXPECTATIONS, repair_value
+from patchctl.model.assessment import Remediation
 
 BATCH = powershell("windows-volume", each(r"""
-  $found = Get-BitLockerVolume -MountPoint $q
+  $found = Get-BitLockerVolume -MountPoint $q -ErrorAction Stop
   if ($found) {
     "ProtectionStatus=$($found.ProtectionStatus)"; "VolumeStatus=$($found.VolumeStatus)"
     "EncryptionMethod=$($found.EncryptionMethod)"
@@ -18,29 +19,27 @@ BATCH = powershell("windows-volume", each(r"""
 """))  # fmt: skip
 
 
-class WindowsVolume(WindowsValue):
+class WindowsVolume(WindowsProperty):
     name = "windows_volume"
+    batch = BATCH
+    subject = "drive"
+    word = "volume"
     summary = "A property of a volume's BitLocker protection is as expected."
     arguments = (
         Argument("drive", "text", "as C:", required=True),
-        Argument("property", "text", "ProtectionStatus, VolumeStatus or EncryptionMethod", required=True),
+        Argument("property", "text", "what is looked at", required=True,
+                 choices=("ProtectionStatus", "VolumeStatus", "EncryptionMethod")),
         *EXPECTATIONS,
     )
+    repairs = True
     example = "{drive: 'C:', property: ProtectionStatus, equals: 'On'}"
 
-    def flaws(self, args: Args) -> Iterable[Flaw]:
-        if not re.fullmatch(r"[A-Za-z0-9:_. -]+", args["drive"]):
-            yield Flaw("drive", f"{args['drive']!r} cannot be asked for")
-        yield from super().flaws(args)
-
-    def question(self, args: Args) -> Question:
-        return Question(BATCH, args["drive"])
-
-    def place(self, args: Args) -> str:
-        return f"volume {args['drive']} {args['property']}"
-
-    def value(self, args: Args, answer: Answer) -> str | None:
-        return None if answer.missing else properties(answer).get(args["property"].lower())
+    def repair(self, args: Args) -> Remediation | None:
+        """Return what switches suspended protection on again. Encrypting a volume is for people: who keeps its key?"""
+        if (args["property"], repair_value(args)) != ("ProtectionStatus", "On") or not re.fullmatch(
+                "[A-Za-z]:", args["drive"]):
+            return None
+        return repair_by(BITLOCKER, args["drive"], "On", self.place(args), "On")
 
 
 CHECK = WindowsVolume()

@@ -3,6 +3,7 @@ r"""PowerShell text that runs other PowerShell text as SYSTEM and prints what it
 The Windows Update Agent refuses callers that came over the network (0x80070005; learn.microsoft.com, "Using WUA from a
 remote computer"). So the text goes into a file that only SYSTEM and Administrators may read or change, a scheduled task
 runs it, and its lines come back through another file. Task and files are gone afterwards, also when it took too long.
+Functions of modules (ScheduledTasks is one) do not see a script's $ErrorActionPreference: each call says -ErrorAction.
 """
 
 from __future__ import annotations
@@ -33,12 +34,13 @@ try {
     "[IO.File]::Move(`"`$PSScriptRoot\said.new`", `"`$PSScriptRoot\said`")`n"
   [IO.File]::WriteAllText("$folder\ask.ps1", $text, (New-Object Text.UTF8Encoding $true))
   $action = New-ScheduledTaskAction -Execute "$env:SystemRoot\System32\WindowsPowerShell\v1.0\powershell.exe" `
-    -Argument "-NoProfile -NonInteractive -ExecutionPolicy Bypass -File `"$folder\ask.ps1`""
-  $who = New-ScheduledTaskPrincipal -UserId 'S-1-5-18' -LogonType ServiceAccount -RunLevel Highest
+    -Argument "-NoProfile -NonInteractive -ExecutionPolicy Bypass -File `"$folder\ask.ps1`"" -ErrorAction Stop
+  $who = New-ScheduledTaskPrincipal -UserId 'S-1-5-18' -LogonType ServiceAccount -RunLevel Highest -ErrorAction Stop
   $how = New-ScheduledTaskSettingsSet -AllowStartIfOnBatteries -DontStopIfGoingOnBatteries `
-    -ExecutionTimeLimit (New-TimeSpan -Seconds @SECONDS@)
-  [void](Register-ScheduledTask -TaskPath '\patchctl\' -TaskName $name -Action $action -Principal $who -Settings $how)
-  Start-ScheduledTask -TaskPath '\patchctl\' -TaskName $name
+    -ExecutionTimeLimit (New-TimeSpan -Seconds @SECONDS@) -ErrorAction Stop
+  [void](Register-ScheduledTask -TaskPath '\patchctl\' -TaskName $name -Action $action -Principal $who -Settings $how `
+    -ErrorAction Stop)
+  Start-ScheduledTask -TaskPath '\patchctl\' -TaskName $name -ErrorAction Stop
   $deadline = (Get-Date).AddSeconds(@SECONDS@)
   while (-not [IO.File]::Exists("$folder\said") -and (Get-Date) -lt $deadline) { Start-Sleep -Milliseconds 500 }
   if ([IO.File]::Exists("$folder\said")) { [IO.File]::ReadAllLines("$folder\said") }

@@ -20,6 +20,7 @@ from typing import Any
 import yaml
 
 from patchctl.assess.checks.registry import all_checks
+from patchctl.collect.fixing_windows import render_listing
 from patchctl.collect.powershell import compile_powershell
 from patchctl.collect.runner import Cleanup, Look, Poll, Start, Takeover
 from patchctl.connect.winrm_psrp import PIPELINE
@@ -176,6 +177,8 @@ def _attempt(kind: str) -> Iterator[Step]:
 
 def _repair() -> Iterator[Step]:
     """Start, wait for and clean up an attempt that repairs what the check types' examples look at."""
+    for kind in wp.OTHER_REPAIRS:
+        yield from _other_repair(kind)
     attempt, parts = f"{wp.REPAIR}.1", wp.parts()
     start = Start(attempt, parts["payload.repair"], parts["repair.listing"], "", ())
     yield _runner("start.repair", start, "started", changing=True)
@@ -183,6 +186,15 @@ def _repair() -> Iterator[Step]:
     yield _runner("poll.repair", Poll(attempt), "finished", changing=True, repeat=f"{wp.NONCE} state running",
                   must=(f"{wp.NONCE} result 0 ",), proves=("payload.repair", "repair.listing", "runner.start"))
     yield _runner("cleanup.repair", Cleanup(attempt), "clean", changing=True)
+
+
+def _other_repair(kind: str) -> Iterator[Step]:
+    attempt = f"{wp.REPAIR}-{kind}.1"
+    start = Start(attempt, wp.parts()[f"payload.repair-{kind}"], render_listing(attempt), "", ())
+    yield _runner(f"start.repair-{kind}", start, "started", changing=True)
+    yield _runner(f"poll.repair-{kind}", Poll(attempt), "finished", changing=True, repeat=f"{wp.NONCE} state running",
+                  must=(f"{wp.NONCE} result 0 ",), proves=(f"payload.repair-{kind}",))
+    yield _runner(f"cleanup.repair-{kind}", Cleanup(attempt), "clean", changing=True)
 
 
 FILLS = {
