@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from patchctl.documents.fields import (
     Budget,
@@ -218,6 +218,17 @@ class PackageSection(Strict):
         return self
 
 
+def _each_package_once(entries: list[PackageSection]) -> list[PackageSection]:
+    """Refuse two files of one program or update: both would be installed."""
+    seen: set[str] = set()
+    for entry in entries:
+        name = entry.package.lower()
+        if name in seen:
+            raise fail("package-twice", f"packages: offers {entry.package} twice", "keep one file of it")
+        seen.add(name)
+    return entries
+
+
 class NotifySection(Strict):
     """Whom to tell: a command, or mailto:ADDRESS."""
 
@@ -258,7 +269,7 @@ class PolicyFile(Strict):
     refresh: Annotated[str, one_of("auto", "never", "always")] = "auto"
     reboot: Annotated[str, one_of(*REBOOT_WORDS)] = "if_required"
     on_failure: Annotated[str, one_of("halt", "continue", "rollback")] = "halt"
-    packages: list[PackageSection] = Field(default_factory=list)
+    packages: Annotated[list[PackageSection], AfterValidator(_each_package_once)] = Field(default_factory=list)
     health: list[HealthEntry] = Field(default_factory=list)
     notify: NotifySection = NotifySection()
     tests: list[ApprovalTest] = Field(default_factory=list)

@@ -7,10 +7,19 @@ package may move from one architecture to `all` with an update.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from patchctl.model.plan import Change
 from patchctl.model.text import one_line
+
+ANY_VERSION = "installed"
+"""Version of what has none of its own: a Windows update from a file. Whatever the host calls it, it is in place."""
+
+
+def as_planned(changes: Iterable[Change], found: Mapping[str, set[str]]) -> dict[str, set[str]]:
+    """Return the versions found by package; where a change names none of its own, any that is found is that one."""
+    loose = {change.package for change in changes if change.to_version == ANY_VERSION}
+    return {name: {ANY_VERSION} if name in loose and versions else versions for name, versions in found.items()}
 
 
 def planned_fingerprint(changes: Iterable[Change]) -> str:

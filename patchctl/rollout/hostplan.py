@@ -58,6 +58,8 @@ class Survey(Struct, frozen=True):
     """Answer of the host to resolve_probe for the approved updates, where it was asked."""
     seen_at: float | None = None
     """Unix time at which the host was last reached; None = never, or nobody looked it up."""
+    notes: tuple[str, ...] = ()
+    """What else people should know of the host's plan."""
 
 
 class Choice(Struct, frozen=True):
@@ -132,7 +134,7 @@ def outline_host(
         host.name, "", 0, survey.platform, reboot=host.reboot or policy.reboot, site=host.site,
         health=tuple(dict.fromkeys((*policy.health, *host.health))),
     )  # fmt: skip
-    notes: list[str] = []
+    notes = list(survey.notes)
     if host.frozen is not None:
         if is_frozen(host.frozen, now, zone):
             return HostOutline(replace(plan, skip=describe_freeze(host.frozen), skip_state=FROZEN))

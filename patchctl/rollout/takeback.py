@@ -12,7 +12,7 @@ from msgspec.structs import replace
 
 from patchctl.model.errors import HostFailure
 from patchctl.model.facts import Artefact, HostFacts
-from patchctl.model.fingerprint import planned_fingerprint
+from patchctl.model.fingerprint import as_planned, planned_fingerprint
 from patchctl.model.hosts import Inventory
 from patchctl.model.localtime import parse_zone
 from patchctl.model.plan import Change, HostPlan, Plan, PlannedRing, Undo
@@ -46,7 +46,7 @@ def find_in_place(plan: HostPlan, progress: HostProgress, seen: Seen) -> HostPla
         return replace(plan, skip=why, skip_state=BLOCKED, changes=())
     here, strange = [], []
     for change in plan.changes:
-        found = _versions(seen, change)
+        found = as_planned([change], {change.package: _versions(seen, change)})[change.package]
         if found == {change.to_version}:
             here.append(change)
         elif found != ({change.from_version} if change.from_version else set()):

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from msgspec.structs import replace
 
 from patchctl.model.facts import HostFacts
-from patchctl.model.fingerprint import list_differences
+from patchctl.model.fingerprint import as_planned, list_differences
 from patchctl.model.plan import Change, HostPlan
 
 
@@ -17,6 +17,7 @@ def list_pending(plan: HostPlan, facts: HostFacts) -> list[str]:
     for package in facts.packages or ():
         if package.status == "installed":
             versions.setdefault(package.name, set()).add(package.version)
+    versions = as_planned(plan.changes, versions)
     pending = []
     for change in plan.changes:
         found = versions.get(change.package, set())
@@ -29,6 +30,7 @@ def list_pending(plan: HostPlan, facts: HostFacts) -> list[str]:
 
 def all_in_place(plan: HostPlan, found: Mapping[str, set[str]]) -> bool:
     """Say whether nothing is left to change on a host with these versions by package."""
+    found = as_planned(plan.changes, found)
     return all(found.get(change.package) == {change.to_version} for change in plan.changes) and not any(
         name.partition(":")[0] in found for name in plan.removals
     )
@@ -47,7 +49,8 @@ def list_changed(
     output = "".join(f"{line}\n" for line in output.splitlines() if line.strip().partition(":")[0] not in going)
     if not again:
         return list_differences(changes, output)
-    found = read_versions(output)
+    found = as_planned(changes, read_versions(output))
+    output = "".join(f"{name}: {version}\n" for name, versions in found.items() for version in sorted(versions))
     both = {
         (c.package, c.from_version) for c in changes if {c.from_version, c.to_version} <= found.get(c.package, set())
     }

@@ -25,7 +25,7 @@ from patchctl.model.selection import select_hosts
 from patchctl.patch.approvals import judge_update
 from patchctl.platforms.registry import platform_for, platform_named, read_os
 from patchctl.platforms.windows.offers import ORIGIN as OFFERED
-from patchctl.platforms.windows.offers import add_offers
+from patchctl.platforms.windows.offers import add_offers, explain_offers
 from patchctl.rollout.earlier import Kept, add_ways_back
 from patchctl.rollout.hostplan import Judge, Survey, choose_updates, list_unresolved
 from patchctl.rollout.membership import select_members
@@ -128,7 +128,7 @@ def _offer_packages(
     for name, survey in surveys.items():
         if isinstance(survey.facts, HostFacts):
             facts = add_offers(survey.facts, policy.offers)
-            found[name] = replace(survey, facts=facts)
+            found[name] = replace(survey, facts=facts, notes=explain_offers(survey.facts, policy.offers))
             if store is not None and facts is not survey.facts:
                 store.note_updates(name, [u for u in facts.updates or () if u.origin == OFFERED], now)
     return found

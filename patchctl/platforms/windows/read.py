@@ -207,7 +207,7 @@ def _packages(snapshot: Snapshot, search: Search, unknown: dict[str, str]) -> tu
     known = set()
     for name, item in search.named():
         if item.get("installed"):
-            known.add(name.partition("~")[0])
+            known.add(name)  # where several updates share a KB number, the number alone is a thing of its own
             packages.append(Package(name, _identity(item), "", ORIGIN))
     fixes = (one_line(line.strip(), 60) for line in (snapshot.output("windows.hotfixes") or "").splitlines())
     packages += [Package(fix, "installed", "") for fix in fixes if re.fullmatch(r"KB\d+", fix) and fix not in known]
