@@ -25,10 +25,13 @@ ROOT = Path(__file__).resolve().parents[2]
 NONCE = "0123456789abcdef0123456789abcdef"
 
 # Stand-ins, so that a container can be broken: settings of the kernel are files of the host's own (those of a container
-# belong to the machine), packages are empty ones of that name, units sleep.
+# belong to the machine, and it lacks the list of the kernel's built-in modules), packages are empty ones of that name,
+# units sleep.
 PREPARE = r"""
 set -e
 mkdir -p /run/sysctls /opt/dummy
+m=/lib/modules/$(uname -r); mkdir -p "$m"
+[ -e "$m/modules.builtin" ] || echo kernel/fs/ext4/ext4.ko >"$m/modules.builtin"
 cp -r --no-preserve=all /proc/sys/net /proc/sys/kernel /proc/sys/fs /run/sysctls/ 2>/dev/null || true
 for k in $SYSCTLS; do
   f=/run/sysctls/$(echo "$k" | tr . /); mkdir -p "$(dirname "$f")"; [ -e "$f" ] || echo 0 >"$f"

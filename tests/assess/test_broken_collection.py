@@ -226,7 +226,8 @@ E
 groupadd odd; usermod -aG odd ops; groupadd -o -g 0 wheel; usermod -aG shadow guest
 echo '* * * * * root /tmp/x' >/etc/cron.d/odd; echo LD_PRELOAD=/x >>/etc/environment
 echo 'X11Forwarding yes' >/etc/ssh/sshd_config.d/0.conf
-mkdir -p /etc/modprobe.d; printf 'install odd /bin/false\\nblacklist odd\\n' >/etc/modprobe.d/odd.conf
+m=/lib/modules/$(uname -r); mkdir -p /etc/modprobe.d "$m"; : >>"$m/modules.builtin"
+printf 'install odd /bin/false\\nblacklist odd\\n' >/etc/modprobe.d/odd.conf
 mkdir -p /boot/grub; echo 'GRUB_CMDLINE_LINUX="audit=1"' >/etc/default/grub
 printf 'menuentry x {\\n linux /vmlinuz ro audit=1\\n}\\n' >/boot/grub/grub.cfg
 """

@@ -63,6 +63,12 @@ def nft(policy: str, *rules: str) -> str:
 
 
 UFW = "ufw --force reset >/dev/null; ufw default {} incoming >/dev/null; ufw --force enable >/dev/null\n"
+FIREWALLD = """sed -i 's/^DefaultZone=.*/DefaultZone={}/' /etc/firewalld/firewalld.conf
+timeout 200 firewalld --nofork --nopid >/dev/null 2>&1 & fwd=$!
+trap 'kill $fwd; wait $fwd' EXIT
+for i in $(seq 100); do firewall-cmd --state >/dev/null 2>&1 </dev/null && break; sleep 0.3; done
+"""
+"""It speaks over the host's own message bus, and ends with the shell that started it."""
 CHAIN = """iptables -N A; iptables -A A -j ACCEPT; iptables -A INPUT -j A
 iptables -P INPUT DROP; ip6tables -P INPUT DROP"""
 FIREWALLS = {
@@ -74,6 +80,12 @@ FIREWALLS = {
     "iptables-forgets-ipv6": ("iptables -P INPUT DROP", FAIL, "no chain looks at input"),
     "both-iptables": ("iptables -P INPUT DROP; ip6tables -P INPUT DROP", PASS, "drop by default"),
     "iptables-chain-lets-in": (CHAIN, FAIL, "accept by default"),
+    "legacy": ("iptables-legacy -P INPUT DROP; ip6tables-legacy -P INPUT DROP", PASS, "drop by default"),
+    "legacy-beside-nft": ("iptables -A INPUT -j ACCEPT; ip6tables -P INPUT DROP; iptables-legacy -P INPUT DROP",
+                          PASS, "drop by default"),
+    "legacy-forgets-ipv6": ("iptables-legacy -P INPUT DROP", FAIL, "no chain looks at input"),
+    "firewalld": (FIREWALLD.format("public"), PASS, "reject by default"),
+    "firewalld-trusted": (FIREWALLD.format("trusted"), FAIL, "accept by default"),
     "ufw": (UFW.format("deny"), PASS, "drop by default"),
     "ufw-allows": (UFW.format("allow"), FAIL, "accept by default"),
 }

@@ -73,3 +73,10 @@ def test_firewalls_default_is_the_first_rule_for_all_or_the_policy(policy: str, 
     assert hook.default == ("drop" if "drop" in rules else policy)
     saved = f"*filter\n:INPUT {policy.upper()} [0:0]\n-A INPUT -j DROP\nCOMMIT\n*nat\n:INPUT ACCEPT [0:0]\nCOMMIT\n"
     assert read_iptables(saved)[0].default == "drop"
+
+
+def test_iptables_of_nft_and_legacy_tables_are_both_read() -> None:
+    table = "*filter\n:INPUT {} [0:0]\n:FORWARD ACCEPT [0:0]\n:OUTPUT ACCEPT [0:0]\nCOMMIT\n"
+    warned = "# Warning: iptables-legacy tables present, use iptables-legacy-save to see them\n"
+    found = read_iptables(table.format("ACCEPT") + warned + table.format("DROP"))
+    assert [hook.default for hook in found if hook.hook == "input"] == ["accept", "drop"]

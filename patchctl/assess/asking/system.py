@@ -40,9 +40,28 @@ fi"""), timeout=30, volatile=True)
 Where /proc is mounted with hidepid (proc(5)), only root sees all: process 1, which is always there, tells.
 """
 
+# Where iptables-save is nft's, it does not see legacy tables. The kernel names those that are in use; only then are
+# they read, for reading others would make them.
+_TABLES = r"""
+pc_PROGRAM() {
+  PROGRAM-save || return
+  pc_t=
+  [ ! -e /proc/net/FAMILY_tables_names ] || pc_t=$(cat /proc/net/FAMILY_tables_names) || return
+  [ -n "$pc_t" ] || return 0
+  pc_v=$(PROGRAM -V) || return
+  case $pc_v in *nf_tables*) PROGRAM-legacy-save ;; esac
+}
+if command -v PROGRAM-save >/dev/null 2>&1; then pc_run PROGRAM pc_PROGRAM
+else echo '@@ PROGRAM'; echo '@- no program PROGRAM-save'; fi
+"""
+
+
+def _tables(program: str, family: str) -> str:
+    return _TABLES.replace("PROGRAM", program).replace("FAMILY", family)
+
+
 FIREWALL = Batch("firewall", fixed(
-    "pc_run nft nft list ruleset; pc_run iptables iptables-save; pc_run ip6tables ip6tables-save"), root=True,
-    timeout=60)
+    f"pc_run nft nft list ruleset{_tables('iptables', 'ip')}{_tables('ip6tables', 'ip6')}"), root=True, timeout=60)
 """Questions: nft, iptables, ip6tables. ufw and firewalld are seen by what they load."""
 
 AUDIT = Batch("audit", fixed("pc_run rules auditctl -l; pc_run status auditctl -s"), root=True, timeout=30)

@@ -109,7 +109,8 @@ def _bare(rule: str) -> str:
 
 
 def read_iptables(text: str, family: str = IPV4) -> list[Hook]:
-    """Return the built-in chains of the filter table of iptables-save output."""
+    """Return the built-in chains of each filter table of iptables-save output: nft's and the legacy one may both be."""
+    found: list[Hook] = []
     chains: dict[str, _Chain] = {}
     table = ""
     for raw in text.splitlines():
@@ -117,8 +118,9 @@ def read_iptables(text: str, family: str = IPV4) -> list[Hook]:
         if not line or line.startswith("#"):
             continue
         if line.startswith("*") and not table:
-            table = line[1:].strip()
+            table, chains = line[1:].strip(), {}
         elif line == "COMMIT" and table:
+            found += _hooks(f"{family}tables", (family,), chains)
             table = ""
         elif table and (head := re.match(r":(\S+) (\S+)", line)):
             if table == "filter":
@@ -131,7 +133,7 @@ def read_iptables(text: str, family: str = IPV4) -> list[Hook]:
             raise ValueError(f"iptables-save: no rules: {line}")
     if table:
         raise ValueError("iptables-save: the rules were cut off")
-    return _hooks(f"{family}tables", (family,), chains)
+    return found
 
 
 def _step(rule: str) -> tuple[str, str] | None:

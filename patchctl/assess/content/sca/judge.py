@@ -175,7 +175,7 @@ class Judge(Struct, frozen=True):
         else:
             result = _any_of(self.one_file(path, test.content, answers) for path in paths[:MAX_FILES])
             whole = whole and len(paths) <= MAX_FILES
-        if result.state == NOT_FOUND and not whole:
+        if result.state in (NOT_FOUND, INVALID) and not whole:
             return Result(UNSEEN, f"{target}: not everything below it could be listed")
         return result
 

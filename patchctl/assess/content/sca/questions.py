@@ -91,9 +91,9 @@ sca_tree() {
   printf '%s+%s\n' "$n" "$1"
   if [ -d "$2" ]; then
     if [ -r "$2" ] && [ -x "$2" ]; then
-      find "$2/." -xdev ! -name . \( -name '*
+      { find "$2/." -xdev ! -name . \( -name '*
 *' -exec echo 'x' \; -o -type d -exec printf 'd %s\n' {} + -o -type l -exec printf 'l %s\n' {} + \
-        -o -exec printf 'f %s\n' {} + \) 2>&1 | head -n "$3"
+        -o -exec printf 'f %s\n' {} + \) 2>&1; printf 'e %s\n' $?; } | head -n "$3"
       pc_s=tree
     else pc_s=refused; fi
   elif [ -e "$2" ]; then pc_s=other
@@ -103,7 +103,8 @@ sca_tree() {
 }
 sca_processes() {
   printf '%s+%s\n' "$n" "$1"
-  if [ -r /proc/self/stat ]; then
+  if [ -r /proc/self/stat ] && ! [ -r /proc/1/comm ]; then pc_s=refused
+  elif [ -r /proc/self/stat ]; then
     for p in /proc/[0-9]*/comm; do read -r c <"$p" && printf '%s\n' "$c"; done; pc_s=read0
   else ps -A -o comm=; pc_s=read$?; fi
   printf '\n%s=%s\n' "$n" "$pc_s"
@@ -161,7 +162,7 @@ def _commands(keys: Sequence[Key]) -> Batch:
 
 def _files(keys: Sequence[Key]) -> Batch:
     calls = "".join(
-        f"sca_tree {n} {quote_sh(key[1])} {MAX_NAMES + 1}\n"
+        f"sca_tree {n} {quote_sh(key[1])} {MAX_NAMES + 2}\n"
         if key[0] == "d"
         else f"sca_read {n} {quote_sh(key[1])} {TEXT_CAP + 1} {int(key[0] == 'f')}\n"
         for n, key in enumerate(keys)
@@ -203,13 +204,16 @@ def _command_answer(word: str, lines: tuple[str, ...]) -> Answer:
 
 
 def read_tree(key: Key, answer: Answer) -> tuple[list[tuple[str, str]], bool]:
-    """Given the answer to a directory question, return (kind d|l|f, path) sorted, and whether that is all there is."""
+    """Given the answer to a directory question, return (kind d|l|f, path) sorted, and whether that is all there is.
+
+    It is only if find came to its end without an error, and said so in the last line.
+    """
     entries: list[tuple[str, str]] = []
-    root, whole = f"{key[1]}/./", len(answer.lines) <= MAX_NAMES
+    root, whole = f"{key[1]}/./", len(answer.lines) <= MAX_NAMES + 1 and answer.lines[-1:] == ("e 0",)
     for line in answer.lines[:MAX_NAMES]:
         kind, path = line[:1], line[2:]
         if kind in ("d", "l", "f") and path.startswith(root):
             entries.append((kind, f"{key[1].rstrip('/')}/{path[len(root):]}"))
-        elif line:
+        elif line and line != "e 0":
             whole = False
     return sorted(entries, key=lambda e: e[1]), whole
