@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from contextlib import closing
 from typing import Any, Protocol
 
-from patchctl.collect import runner, runner_windows
+from patchctl.collect import runner
 from patchctl.collect.runner import Cleanup, Controller, Look, Poll, Reboot, Reply, Start
 from patchctl.deliver.cache import ArtefactCache, ArtefactError
 from patchctl.deliver.fetch import Fetcher
@@ -283,9 +283,7 @@ class HostVisits:
         return plan.backwards() if job.undo else plan, platform_named(plan.platform)
 
     def _directory(self, visit: Visit) -> str:
-        name = self._plan.rollout
-        windows = visit.shell == "powershell"
-        return runner_windows.staging_directory(name) if windows else runner.staging_directory(name)
+        return visit.way.staging_directory(self._plan.rollout)
 
 
 def outcome(

@@ -7,11 +7,10 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Sequence
-from types import ModuleType
 from typing import Any
 
 from patchctl.assess.contract import Baseline
-from patchctl.collect import fixing, fixing_windows
+from patchctl.collect import fixing
 from patchctl.collect.runner import BASE, Look, Start
 from patchctl.connect.contract import Session
 from patchctl.model.assessment import FAIL, PASS, Finding
@@ -81,7 +80,7 @@ class FixVisits(HostVisits):
         if job.previous:  # what an earlier attempt has repaired already is left alone
             found = self._judge(plan, self._ask(plan, visit))
             fixes = [fix for fix in fixes if fix.name not in found or found[fix.name].verdict != PASS]
-        way = _way(visit)
+        way = visit.way.fixing
         payload = way.render_payload(
             fixes, job.attempt, secrets.token_hex(16), round(self._plan.limits.confirm)
         )
@@ -100,11 +99,11 @@ class FixVisits(HostVisits):
 
     def _poll(self, job: HostJob, host: Host, visit: Visit) -> JobOutcome:
         if any(self._plan.fixes[fix.name].access for fix in self._plan.hosts[job.host].fixes):
-            visit.run(_way(visit).render_answer(job.attempt), timeout=60.0)  # we got in: that is what it waits for
+            visit.run(visit.way.fixing.render_answer(job.attempt), timeout=60.0)  # we got in: that is what it waits for
         found = super()._poll(job, host, visit)
         if found.result in ("finished", "interrupted"):
             found.data["changes"] = [{"fix": c["package"], "from": "", "to": c["to"]} for c in found.data["changes"]]
-            found.data["backup"] = _way(visit).backup_folder(job.attempt)
+            found.data["backup"] = visit.way.fixing.backup_folder(job.attempt)
         return found
 
     def _verify(self, job: HostJob, host: Host, visit: Visit) -> JobOutcome:
@@ -151,10 +150,6 @@ class FixVisits(HostVisits):
         if self._baselines is None:
             self._baselines = planned_baselines(self._plan)
         return self._baselines
-
-
-def _way(visit: Visit) -> ModuleType:
-    return fixing_windows if visit.shell == "powershell" else fixing
 
 
 def _list_changed(plan: HostPlan, found: dict[str, Finding], *, again: bool) -> list[str]:

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Iterable, Sequence
-from types import ModuleType
 
 from msgspec import Struct, field
 
-from patchctl.deliver import send, send_windows
 from patchctl.deliver.cache import ArtefactError
 from patchctl.deliver.fetch import Fetcher, fetch_artefacts
+from patchctl.deliver.send import RunOnHost
 from patchctl.model.facts import Artefact
 from patchctl.model.plan import HostPlan, Plan
 from patchctl.model.text import one_line
@@ -64,7 +63,7 @@ def keep_earlier(
     wanted = [artefact for artefact in artefacts if artefact.sha256 in errors]
     if not wanted:
         return ()
-    run, way, nonce = _runner(visit, seconds), _way(visit), secrets.token_hex(16)
+    run, way, nonce = _runner(visit, seconds), visit.way.sending, secrets.token_hex(16)
     try:
         way.list_staged(run, directory, wanted, nonce)
         run(platform.download_script(wanted, directory), None, 4 * 1024 * 1024)
@@ -79,7 +78,7 @@ def keep_earlier(
     return tuple(one_line(error.message) for error in errors.values())
 
 
-def _runner(visit: Visit, seconds: float) -> send.RunOnHost:
+def _runner(visit: Visit, seconds: float) -> RunOnHost:
     def run(script: str, stdin: Iterable[bytes] | None, cap: int) -> bytes:
         result = visit.run(script, stdin=stdin, timeout=seconds, cap=cap)
         if result.lost:
@@ -87,10 +86,6 @@ def _runner(visit: Visit, seconds: float) -> send.RunOnHost:
         return result.stdout
 
     return run
-
-
-def _way(visit: Visit) -> ModuleType:
-    return send_windows if visit.shell == "powershell" else send
 
 
 def stage_artefacts(
@@ -102,7 +97,7 @@ def stage_artefacts(
     `seconds` bounds each transfer. Adjustments: `refetch` drops what is there, `deliver-from-controller` does not ask
     the host's own sources.
     """
-    run, way, nonce = _runner(visit, seconds), _way(visit), secrets.token_hex(16)
+    run, way, nonce = _runner(visit, seconds), visit.way.sending, secrets.token_hex(16)
     if "refetch" in adjustments:
         way.drop_staged(run, directory)
     have = way.list_staged(run, directory, artefacts, nonce)

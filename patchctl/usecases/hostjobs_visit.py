@@ -6,7 +6,6 @@ import secrets
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Protocol
 
-from patchctl.collect import runner, runner_windows
 from patchctl.collect.parse import parse_output
 from patchctl.collect.runner import Controller, Reply, Request, parse_reply
 from patchctl.connect.contract import Command, Reach, Result, Session
@@ -15,6 +14,7 @@ from patchctl.model.evidence import Evidence, Probe, Snapshot
 from patchctl.model.hosts import Host
 from patchctl.model.text import decode, one_line
 from patchctl.usecases.hostjobs_health import direct_reach
+from patchctl.usecases.hostjobs_ways import WAYS, Way
 from patchctl.usecases.scan import compile_probes, shell_of, stretch
 
 REQUEST_TIME = 180.0
@@ -48,8 +48,7 @@ class Visit:
     def ask(self, request: Request) -> Reply:
         """Put a question to the runner. Raise AnswerLostError when the answer is not whole, or HostError."""
         nonce = secrets.token_hex(16)
-        render = runner_windows.render if self.shell == "powershell" else runner.render
-        result = self.run(render(request, self._controller, nonce), timeout=REQUEST_TIME)
+        result = self.run(self.way.render(request, self._controller, nonce), timeout=REQUEST_TIME)
         reply = parse_reply(result.stdout, nonce)
         if not reply.complete:
             raise AnswerLostError("answer-lost", f"no whole answer from the host: {_ending(result)}", "ask again")
@@ -59,6 +58,11 @@ class Visit:
     def shell(self) -> str:
         """The host's language: sh | powershell."""
         return shell_of(self._session.host)
+
+    @property
+    def way(self) -> Way:
+        """How the host's language is spoken."""
+        return WAYS[self.shell]
 
     @property
     def reach(self) -> Reach:
