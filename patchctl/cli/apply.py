@@ -52,7 +52,7 @@ def command(
         raise click.UsageError("name a plan file, or a policy with --policy (and not both)")
     if plan_file is not None and (limit or refresh):
         raise click.UsageError("a plan file is carried out as it is: --limit and --refresh belong to `patchctl plan`")
-    if override_window and not reason:
+    if override_window and not reason.strip():
         raise click.UsageError("--override-window needs --reason")
     from patchctl.cli.actor import current_actor
     from patchctl.cli.fixes import describe_any

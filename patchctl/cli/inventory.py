@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from patchctl.cli.options import inventory_options, output_option
+from patchctl.cli.options import inventory_options, output_option, refuse_empty
 from patchctl.cli.output import Column, Document, emit
 from patchctl.model.errors import UsageError
 from patchctl.model.text import strip_control
@@ -52,7 +52,8 @@ def list_hosts(inventory: tuple[str, ...], limit: str | None, output: str) -> No
 @command.command("show")
 @click.argument("host")
 @click.option("--origin", is_flag=True, help="Also where each value comes from, and what was ignored.")
-@click.option("-i", "--inventory", "inventory", multiple=True, metavar="PATH", help="Inventory file or folder.")
+@click.option("-i", "--inventory", "inventory", multiple=True, metavar="PATH", callback=refuse_empty,
+              help="Inventory file or folder.")
 @output_option()
 def show_host(host: str, origin: bool, inventory: tuple[str, ...], output: str) -> None:
     """Show all settings and variables of one host. Secrets are shown as references, never resolved."""

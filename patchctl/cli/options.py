@@ -23,7 +23,7 @@ def output_option(*extra: str) -> Callable[[F], F]:
 
 def inventory_options(f: F) -> F:
     """-i/--inventory and --limit. Values left out come from the settings."""
-    f = click.option("-i", "--inventory", "inventory", multiple=True, metavar="PATH",
+    f = click.option("-i", "--inventory", "inventory", multiple=True, metavar="PATH", callback=refuse_empty,
                      help="Inventory file or folder; may be repeated. [default: inventories/]")(f)
     return click.option("--limit", metavar="PATTERN", callback=refuse_empty,
                         help="Only these hosts: web:&prod:!db[0:3], @file.")(f)
@@ -38,7 +38,8 @@ def refuse_empty(_context: click.Context, parameter: click.Parameter, value: T) 
 
 
 def state_option(f: F) -> F:
-    return click.option("--state", metavar="URL", help="Store. [default: SQLite below the project folder]")(f)
+    return click.option("--state", metavar="URL", callback=refuse_empty,
+                        help="Store. [default: SQLite below the project folder]")(f)
 
 
 def connection_options(f: F) -> F:

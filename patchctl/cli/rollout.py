@@ -41,7 +41,8 @@ def _reason(f: F) -> F:
 
 
 def _run_options(f: F) -> F:
-    f = click.option("-i", "--inventory", multiple=True, metavar="PATH", help="Inventory file or folder.")(f)
+    f = click.option("-i", "--inventory", multiple=True, metavar="PATH", callback=refuse_empty,
+                     help="Inventory file or folder.")(f)
     return quiet_options(connection_options(f))
 
 

@@ -6,7 +6,7 @@ import time
 
 import click
 
-from patchctl.cli.options import inventory_options, output_option, state_option
+from patchctl.cli.options import inventory_options, output_option, refuse_empty, state_option
 from patchctl.cli.output import Column, Document, emit, emit_done
 from patchctl.cli.visiting import fleet_of, settings_of
 from patchctl.model.errors import UsageError
@@ -19,7 +19,8 @@ def command() -> None:
 
 @command.command("tag")
 @click.argument("tag")
-@click.option("--reason", required=True, metavar="TEXT", help="What is special about this state.")
+@click.option("--reason", required=True, metavar="TEXT", callback=refuse_empty,
+              help="What is special about this state.")
 @inventory_options
 @state_option
 @output_option()

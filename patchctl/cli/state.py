@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from patchctl.cli.options import connection_options, inventory_options, output_option, state_option
+from patchctl.cli.options import connection_options, inventory_options, output_option, refuse_empty, state_option
 from patchctl.cli.output import Column, Document, emit, emit_done
 from patchctl.cli.redacting import run_secrets
 from patchctl.model.codec import to_data
@@ -108,7 +108,7 @@ def backup(file: Path, state: str | None, output: str) -> None:
 
 @command.command("restore")
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
-@click.option("--reason", required=True, metavar="TEXT", help="Why; recorded.")
+@click.option("--reason", required=True, metavar="TEXT", callback=refuse_empty, help="Why; recorded.")
 @state_option
 @output_option()
 def restore(file: Path, reason: str, state: str | None, output: str) -> None:
@@ -141,7 +141,7 @@ def upgrade(state: str | None, output: str) -> None:
 
 @command.command("unlock")
 @click.argument("name")
-@click.option("--reason", required=True, metavar="TEXT", help="Why; recorded.")
+@click.option("--reason", required=True, metavar="TEXT", callback=refuse_empty, help="Why; recorded.")
 @state_option
 @output_option()
 def unlock(name: str, reason: str, state: str | None, output: str) -> None:
@@ -162,7 +162,8 @@ def unlock(name: str, reason: str, state: str | None, output: str) -> None:
 
 
 @command.command("takeover")
-@click.option("--reason", required=True, metavar="TEXT", help="Why the other controller is known to be gone.")
+@click.option("--reason", required=True, metavar="TEXT", callback=refuse_empty,
+              help="Why the other controller is known to be gone.")
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @inventory_options
 @connection_options

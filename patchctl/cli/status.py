@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from patchctl.cli.options import output_option, quiet_options, state_option
+from patchctl.cli.options import output_option, quiet_options, refuse_empty, state_option
 from patchctl.cli.output import Column, Document, emit
 from patchctl.cli.when import local_time, relative
 from patchctl.model.units import format_bytes
@@ -20,7 +20,7 @@ _UNSEEN_SHOWN = 10
 
 
 @click.command("status")
-@click.option("-i", "--inventory", "inventory", multiple=True, metavar="PATH",
+@click.option("-i", "--inventory", "inventory", multiple=True, metavar="PATH", callback=refuse_empty,
               help="Inventory to look for unseen hosts.")
 @state_option
 @output_option()

@@ -15,6 +15,9 @@ from patchctl.cli.visiting import exit_code, fleet_of, prompt_for_secret, scan_o
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from patchctl.documents.settings import Settings
+    from patchctl.model.policy import Policy
+
 COLUMNS = (
     Column("host", "HOST"),
     Column("package", "PACKAGE"),
@@ -31,7 +34,7 @@ COLUMNS = (
 
 
 @click.command("updates")
-@click.option("--policy", metavar="FILE", help="Show what this policy approves, and why.")
+@click.option("--policy", metavar="NAME|FILE", help="Show what this policy approves, and why.")
 @click.option("--security", is_flag=True, help="Security updates only.")
 @scan_options
 @inventory_options
@@ -63,7 +66,7 @@ def command(
     from patchctl.usecases.scan import scan_hosts
     from patchctl.usecases.updates import describe_host, describe_missing, list_updates, read_latest
 
-    rules = _load_policy(policy)
+    rules = _load_policy(policy, settings)
     clock = SystemClock()
     names = [host.name for host in fleet.hosts]
     with open_store(settings.state, writable=not from_snapshot) as store:
@@ -94,14 +97,12 @@ def command(
     return code
 
 
-def _load_policy(path: str | None) -> Any:
-    if path is None:
+def _load_policy(name: str | None, settings: Settings) -> Policy | None:
+    if name is None:
         return None
-    from pathlib import Path
+    from patchctl.usecases.plan import find_policy  # pydantic and the planner cost time, and are seldom wanted here
 
-    from patchctl.documents.policies import load_policy
-
-    return load_policy(Path(path))
+    return find_policy(name, settings)
 
 
 def _document(updates: Sequence[Mapping[str, Any]], hosts: Sequence[Mapping[str, Any]]) -> Document:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import click
 
+from patchctl.cli.options import refuse_empty
 from patchctl.cli.output import FORMATS, Column, Document, emit
 
 CI_FORMATS = ("sarif", "junit", "github", "gitlab")
@@ -16,7 +17,7 @@ CI_FORMATS = ("sarif", "junit", "github", "gitlab")
 
 @click.command("validate")
 @click.argument("paths", nargs=-1, type=click.Path(path_type=Path))
-@click.option("-i", "--inventory", "inventory", multiple=True, metavar="PATH",
+@click.option("-i", "--inventory", "inventory", multiple=True, metavar="PATH", callback=refuse_empty,
               help="Inventory that policies are checked against; may be repeated. [default: inventories/]")
 @click.option("-o", "--output", "output", default="text", show_default=True, metavar="FORMAT",
               type=click.Choice(["text", *FORMATS, *CI_FORMATS]),

@@ -86,7 +86,9 @@ def load_settings(
         if key in ("discovery", "max_waiver"):  # what may be touched or waived is said in a file that is reviewed
             continue
         variable = f"PATCHCTL_{key.upper()}"
-        if env.get(variable):
+        if variable in env:
+            if not env[variable].strip():  # a store that is not named would be another one than everybody's
+                raise UsageError("invalid-setting", f"{variable} is empty", "give it a value, or unset it")
             chosen[key] = _from_text(key, env[variable], variable, cwd)
             origins[key] = variable
     for key in KEYS:

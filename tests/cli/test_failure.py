@@ -142,7 +142,10 @@ def test_a_signal_ends_a_visit_with_its_code_unless_nohup_says_otherwise(tmp_pat
     ["scan", "--limit", ""], ["apply", "--policy", "p", "--limit", " ", "--yes"], ["rollback", "--host", "", "--yes"],
     ["rollback", "", "--yes"], ["rollout", "abort", "", "--yes"], ["rollout", "resume", " "], ["report", "rollout", ""],
     ["scan", "--limit", "@none.txt"], ["plan", "--policy", "p", "--limit", "@none.txt"],
-    ["remediate", "--baseline", "ssh-server", "--limit", "@none.txt"],
+    ["remediate", "--baseline", "ssh-server", "--limit", "@none.txt"], ["scan", "-i", ""], ["scan", "--state", ""],
+    ["rollout", "resume", "-i", ""], ["inventory", "show", "a", "-i", " "], ["status", "--state", ""],
+    ["state", "unlock", "x", "--reason", " "], ["state", "takeover", "--reason", "", "--yes"],
+    ["snapshot", "tag", "golden", "--reason", ""],
 ])
 def test_an_unset_variable_never_means_every_host_or_the_latest_rollout(tmp_path, argv):
     (tmp_path / "none.txt").write_text("# nothing failed\n\n")
@@ -152,6 +155,20 @@ def test_an_unset_variable_never_means_every_host_or_the_latest_rollout(tmp_path
     (tmp_path / "policies" / "p.yaml").write_text("policy: p\nhosts: all\nrings: [{name: r}]\n")
     done = patchctl(tmp_path, *argv)
     assert done.returncode == 2 and (b"it is empty" in done.stderr or b"names no host" in done.stderr), done
+
+
+def test_a_store_that_an_empty_variable_names_is_no_other_store(tmp_path):
+    (tmp_path / "patchctl.yaml").write_text("state: postgresql://db.example.com/patchctl\n")
+    done = patchctl(tmp_path, "config", "show", env={"PATCHCTL_STATE": ""})
+    assert done.returncode == 2 and b"PATCHCTL_STATE is empty" in done.stderr, done
+
+
+def test_updates_finds_a_policy_by_its_name_as_plan_does(tmp_path):
+    assert patchctl(tmp_path, "init", "p", "--host", "a").returncode == 0
+    scanned = patchctl(tmp_path / "p", "updates", "--from-snapshot", "--policy", "everything-now")
+    assert b"no-policy" not in scanned.stderr and b"unreadable" not in scanned.stderr, scanned
+    mistyped = patchctl(tmp_path / "p", "updates", "--from-snapshot", "--policy", "everything-nwo")
+    assert mistyped.returncode == 2 and b"no-policy" in mistyped.stderr and b"monthly" in mistyped.stderr, mistyped
 
 
 def test_nothing_is_made_that_everybody_may_write(tmp_path):
