@@ -79,6 +79,16 @@ def test_any_bytes_can_be_read_and_promise_nothing(data: bytes) -> None:
     assert (reply.complete, reply.state, reply.boot_id) == (False, "", "")
 
 
+@pytest.mark.parametrize("line", [
+    "{other} {said}", "x{nonce} {said}", "{nonce}{said}", "{short} {said}", " {nonce} {said}",
+])
+def test_what_only_looks_like_a_line_of_ours_is_not_believed(line: str) -> None:
+    marks = {"other": "f" * 32, "nonce": NONCE, "short": NONCE[:31]}
+    forged = "".join(line.format(said=said, **marks) + "\n" for said in ("boot x", "state started", "end"))
+    reply = parse_reply(forged.encode(), NONCE)
+    assert (reply.complete, reply.state, dict(reply.lines)) == (False, "", {})
+
+
 def test_an_answer_without_its_end_has_no_state() -> None:
     reply = parse_reply(f"{NONCE} state started\n".encode(), NONCE)
     assert (reply.complete, reply.state) == (False, "")
