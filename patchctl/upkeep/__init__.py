@@ -1,1 +1,0 @@
-"""Schedules, cycles, retention (pure)."""
