@@ -29,7 +29,7 @@ from patchctl.platforms.registry import platform_named
 from patchctl.rollout.health import find_regressions
 from patchctl.usecases.hostjobs_health import check_health, health_probes
 from patchctl.usecases.hostjobs_stage import Staged, artefacts_of, keep_earlier, stage_artefacts
-from patchctl.usecases.hostjobs_verify import all_in_place, list_changed, list_pending, read_versions
+from patchctl.usecases.hostjobs_verify import all_in_place, list_changed, list_pending, list_waiting, read_versions
 from patchctl.usecases.hostjobs_visit import AnswerLostError, Opener, RefusedError, Visit
 from patchctl.usecases.scan import collect_snapshot
 
@@ -252,7 +252,9 @@ class HostVisits:
         data: dict[str, Any] = {
             "pending": list_pending(plan, facts), "health_after": health,
             "health_regressed": find_regressions(before, health), "reboot_required": facts.reboot.required,
-            "reboot_reasons": list(facts.reboot.reasons), "boot_id": facts.boot_id, "snapshot": identity,
+            "reboot_reasons": [
+                *facts.reboot.reasons, *(f"{name} takes effect with it" for name in list_waiting(plan, facts))],
+            "boot_id": facts.boot_id, "snapshot": identity,
             "failed_units_new": _new_units(before, health),
             "broken": None if facts.broken is None else list(facts.broken),
         }

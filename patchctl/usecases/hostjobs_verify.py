@@ -7,25 +7,50 @@ from collections.abc import Mapping, Sequence
 from msgspec.structs import replace
 
 from patchctl.model.facts import HostFacts
-from patchctl.model.fingerprint import as_planned, list_differences
+from patchctl.model.fingerprint import ANY_VERSION, as_planned, list_differences
 from patchctl.model.plan import Change, HostPlan
+from patchctl.platforms.windows.names import CARRIER
 
 
 def list_pending(plan: HostPlan, facts: HostFacts) -> list[str]:
-    """Return the planned changes that are not in place, as `openssl 3.0.1 -> 3.0.2 (found 3.0.1)`; removals too."""
-    versions: dict[str, set[str]] = {}
-    for package in facts.packages or ():
-        if package.status == "installed":
-            versions.setdefault(package.name, set()).add(package.version)
-    versions = as_planned(plan.changes, versions)
-    pending = []
+    """Return the planned changes that are not in place, as `openssl 3.0.1 -> 3.0.2 (found 3.0.1)`; removals too.
+
+    What takes effect with a pending reboot is not among them (list_waiting).
+    """
+    versions = as_planned(plan.changes, _versions(facts))
+    pending, waiting = [], list_waiting(plan, facts)
     for change in plan.changes:
+        if change.package in waiting:
+            continue
         found = versions.get(change.package, set())
         if change.to_version not in found:
             seen = "+".join(sorted(found)) or "not installed"
             pending.append(f"{change.package} {change.from_version or 'absent'} -> {change.to_version} (found {seen})")
     pending.extend(f"{name} -> removed (still there)" for name in plan.removals if name.partition(":")[0] in versions)
     return pending
+
+
+def list_waiting(plan: HostPlan, facts: HostFacts) -> list[str]:
+    """Return the updates of a Windows host that it shows as installed only after the reboot it asks for.
+
+    Neither in place nor missing: the verification after that reboot tells.
+    """
+    if facts.reboot.required is not True:
+        return []
+    found = as_planned(plan.changes, _versions(facts))
+    return [
+        change.package for change in plan.changes
+        if change.to_version not in found.get(change.package, set())
+        and (change.carrier == CARRIER or change.to_version == ANY_VERSION)
+    ]
+
+
+def _versions(facts: HostFacts) -> dict[str, set[str]]:
+    versions: dict[str, set[str]] = {}
+    for package in facts.packages or ():
+        if package.status == "installed":
+            versions.setdefault(package.name, set()).add(package.version)
+    return versions
 
 
 def all_in_place(plan: HostPlan, found: Mapping[str, set[str]]) -> bool:

@@ -29,8 +29,8 @@ from patchctl.model.hosts import HealthCheck
 from patchctl.model.plan import Change, Fix, HostPlan, Plan
 from patchctl.platforms.contract import InstallRequest
 from patchctl.platforms.windows import PLATFORM, packages
+from patchctl.platforms.windows.names import CARRIER
 from patchctl.platforms.windows.proven import PROVEN
-from patchctl.platforms.windows.read import CARRIER
 from patchctl.usecases.hostjobs_health import health_probes
 
 NONCE = "0123456789abcdef0123456789abcdef"

@@ -109,6 +109,12 @@ class WindowsHost:
     """Updates that dism took off, each time again."""
     checks: dict[str, dict[str, str]] = field(default_factory=dict)
     """What checks of baselines are told, by batch and question; registry values come from the registry itself."""
+    msi_codes: dict[str, list[int]] = field(default_factory=dict)
+    """By msiexec's verb (/i, /x) what its next runs in attempts end with: 1603 and 1618 instead of the work, others
+    after it. 3010: a reboot is pending then; 1641: the host restarts at once."""
+    when_started: Callable[[], None] | None = None
+    when_rebooted: Callable[[], None] | None = None
+    waits_for_boot: bool = False
     at_boot: list[Callable[[], None]] = field(default_factory=list)
     """What takes effect with the next boot only."""
     unreadable: set[str] = field(default_factory=set)
@@ -202,6 +208,10 @@ class WindowsHost:
         if any(o.pending for o in self.offers):
             sections["update-agent"] = "\nHKEY_LOCAL_MACHINE" + dict(probes.PENDING_KEYS)["update-agent"][4:] + "\n"
         for word, key, value in probes.PENDING_VALUES:
+            if word == "files" and self.waits_for_boot:
+                whole = key.replace("HKLM", "HKEY_LOCAL_MACHINE")
+                sections[word] = f"\n{whole}\n    {value}    REG_MULTI_SZ    C:\\x\\0\n"
+                continue
             sections[word] = self.disk.run("reg", "query", key, "/v", value)[1] if word.startswith("name") else ""
         return "".join(f"@@ {word}\n{text}\n" for word, text in sections.items()) + "@@ end"
 
@@ -260,8 +270,31 @@ class WindowsHost:
 
     # What the update agent installs: its text is PowerShell, which Wine's stub passes over in silence.
 
+    def spoil_installer(self, payload: str) -> str:
+        """Return the payload with msiexec ending as `msi_codes` says, where it says something."""
+        for verb, codes in self.msi_codes.items():
+            found = re.search(rf'^start "" /wait msiexec\.exe {verb} .*$', payload, re.MULTILINE)
+            if found is None or not codes:
+                continue
+            code = codes.pop(0)
+            work = "" if code in (1603, 1618) else f"{found[0]}\n"
+            payload = payload.replace(found[0], f"{work}cmd.exe /d /c exit {code}")
+        return payload
+
+    def _after_installers(self, spool: Path) -> None:
+        """Do once what 3010 and 1641 say."""
+        said = (spool / "log").read_text() if (spool / "log").exists() else ""
+        if "patchctl: reboot-required" not in said or (spool / "noted").exists():
+            return
+        (spool / "noted").write_text("")
+        if re.search(r"exit-code \S+ 1641", said):
+            self.reboot()
+        elif re.search(r"exit-code \S+\.msi 3010", said):
+            self.waits_for_boot = True
+
     def finish_updates(self, spool: Path) -> None:
         """Do what the update agent would have done in an attempt whose payload has ended, once."""
+        self._after_installers(spool)
         payload = (spool / "payload.cmd").read_text()
         if (spool / "repairs").exists() and not (spool / "agent").exists():
             (spool / "agent").write_text("")
@@ -287,7 +320,7 @@ class WindowsHost:
                 bad = 1
                 said.append(f"patchctl: hresult {kb} {offer.fails}")
             elif offer.reboot:
-                offer.pending = True
+                offer.pending, offer.succeeded = True, offer.succeeded + 1
                 said.append("patchctl: reboot-required")
             else:
                 offer.installed = True
@@ -313,6 +346,9 @@ class WindowsHost:
                 offer.pending, offer.installed = False, True
         while self.at_boot:
             self.at_boot.pop()()
+        self.waits_for_boot = False
+        if self.when_rebooted is not None:
+            self.when_rebooted()
 
 
 @dataclass

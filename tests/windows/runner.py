@@ -152,7 +152,8 @@ class Request:
             return self.fail("staging-missing", f"not in {self.values['Files']} or damaged: {' '.join(missing)}")
         new = self.base / "new.1"
         new.mkdir()
-        for name, text in (("payload.cmd", self.values["Payload"]), ("run.cmd", self.values["Run"])):
+        payload = self.host.spoil_installer(self.values["Payload"])
+        for name, text in (("payload.cmd", payload), ("run.cmd", self.values["Run"])):
             (new / name).write_bytes(re.sub(r"\r?\n", "\r\n", text).encode())
         v = self.values
         (new / "claim").write_text(f"{v['Store']} {v['Epoch']} {v['Token']} {self.host.boot_id}")
@@ -173,6 +174,8 @@ class Request:
                 (spool / "ticket").rename(spool / "begun")
                 run = ("cmd", "/d", "/c", "exit 1")
             self.host.task = self.host.disk.start(*run)
+            if self.host.when_started is not None:
+                self.host.when_started()
         return "started"
 
     def write_fence(self, token: str, attempt: str) -> None:

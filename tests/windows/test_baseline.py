@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from patchctl.assess.asking.frames import read_frames
 from patchctl.assess.asking.windows import SYSTEM
 from patchctl.assess.checks.contract import Answer, CheckType, Unreadable
 from patchctl.assess.checks.registry import all_checks
+from patchctl.assess.checks.windows_policy import KNOWN, section_of
 from patchctl.assess.native.conditions import read_conditions
 from patchctl.assess.native.tree import Fault
 from patchctl.collect.fixing_windows import BATCH
@@ -150,6 +152,44 @@ def test_what_a_repair_does_and_what_is_left_to_people(name: str, args: dict[str
     assert found is not None
     assert found.script.startswith(f"$what, $value = {head}\n")
     assert [value for _, value in found.sets] == [shown]
+
+
+def test_an_export_of_a_real_server_is_read() -> None:
+    """secedit's own words, from a public source that captured/README.md names."""
+    captured = (Path(__file__).parent / "captured" / "secedit-server-2022.inf").read_text()
+    sections = dict(re.findall(r"^\[(.*)\]\n((?:[^\[\n].*\n)*)", captured, re.MULTILINE))
+    settings = {
+        line.partition(" = ")[0]: name for name, lines in sections.items()
+        if name not in ("Unicode", "Registry Values", "Version") for line in lines.splitlines()}
+    assert len(settings) > 55
+    assert {name: section_of(name) for name in settings} == settings
+    assert set(settings) <= KNOWN
+    said = "\n".join(re.sub(r"\s*=\s*", "=", line) for line in captured.splitlines()
+                     if re.match(r"[^\[;].*=", line))  # as the text of windows_policy.py does
+    check = all_checks()["windows_policy"]
+    for setting, expected in (
+        ("MinimumPasswordLength", "7"), ("NewAdministratorName", "Administrator"), ("MaxClockSkew", "5"),
+        ("SeBackupPrivilege", "S-1-5-32-544,S-1-5-32-549,S-1-5-32-551"), ("AuditSystemEvents", "0"),
+    ):
+        (item,) = check.judge({"setting": setting, "equals": expected}, Hosts(Answer(said)))
+        assert item.ok, item
+    for setting in ("SeTcbPrivilege", "LockoutDuration"):
+        assert check.judge({"setting": setting, "absent": True}, Hosts(Answer(said)))[0].ok
+    repair = check.repair({"setting": "NewGuestName", "equals": "Nobody"})
+    assert repair is not None
+    assert repair.script.startswith("$what, $value = 'NewGuestName', '\"Nobody\"'\n")
+    kerberos = check.repair({"setting": "MaxClockSkew", "max": 5})
+    assert kerberos is not None
+    assert "[Kerberos Policy]" in kerberos.script
+
+
+def test_audit_settings_of_single_users_are_not_the_systems() -> None:
+    said = ("Machine Name,Policy Target,Subcategory,Subcategory GUID,Inclusion Setting,Exclusion Setting,"
+            "Setting Value\n"
+            "PC,S-1-5-21-1-2-3-1001,Logon,{0CCE9215-69AE-11D9-BED3-505054503030},Success,,1\n"
+            "PC,System,Logon,{0CCE9215-69AE-11D9-BED3-505054503030},Success and Failure,,3\n")
+    args = {"guid": "0CCE9215-69AE-11D9-BED3-505054503030", "equals": "success and failure"}
+    assert [i.ok for i in all_checks()["windows_audit"].judge(args, Hosts(Answer(said)))] == [True]
 
 
 class Hosts:

@@ -10,7 +10,7 @@ from msgspec.structs import replace
 
 from patchctl.documents.policies import load_policy
 from patchctl.model.errors import DocumentsError
-from patchctl.model.facts import HostFacts, OsRelease, Package, Update
+from patchctl.model.facts import HostFacts, OsRelease, Package, RebootNeed, Update
 from patchctl.model.hosts import Connection, Host, Inventory
 from patchctl.model.plan import Change, HostPlan
 from patchctl.model.policy import ApprovalRule, PackageOffer, Policy, RingSpec
@@ -19,7 +19,7 @@ from patchctl.rollout.hostplan import Survey
 from patchctl.rollout.plan import build_plan
 from patchctl.rollout.state import HostProgress
 from patchctl.rollout.takeback import find_in_place
-from patchctl.usecases.hostjobs_verify import all_in_place, list_changed, list_pending
+from patchctl.usecases.hostjobs_verify import all_in_place, list_changed, list_pending, list_waiting
 from patchctl.usecases.plan import make_judge
 
 KB, ID = "KB5031364", "8cb3e1bd-7b4c-4b5e-9d0b-1f2f6f2f9a11"
@@ -97,6 +97,18 @@ def test_an_update_from_a_file_is_in_place_whatever_the_agent_calls_it(version: 
     assert not all_in_place(plan, {})
     exact = replace(plan, changes=(replace(BY_FILE, to_version=AGENTS),))
     assert list_pending(exact, facts((Package(KB, "installed", ""),))) != [], "what has a version is exactly that"
+
+
+@pytest.mark.parametrize("change", [BY_FILE, replace(BY_FILE, to_version=AGENTS, carrier="windows-update")])
+def test_an_update_that_shows_only_after_the_reboot_is_neither_missing_nor_proven(change: Change) -> None:
+    plan = HostPlan("win1", "all", 0, "windows", (change,))
+    for required, waiting in ((True, [KB]), (False, []), (None, [])):
+        seen = replace(facts(), reboot=RebootNeed(required))
+        assert list_waiting(plan, seen) == waiting
+        assert bool(list_pending(plan, seen)) is not bool(waiting)
+        assert not all_in_place(plan, {})
+    program = replace(plan, changes=(Change("7-Zip", "x64", "23.01", "24.08", FILE.sha256),))
+    assert list_pending(program, replace(facts(), reboot=RebootNeed(True))) != []
 
 
 def test_a_policy_that_names_one_thing_twice_is_refused(tmp_path: Path) -> None:

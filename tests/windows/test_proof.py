@@ -20,8 +20,8 @@ from patchctl.cli.plan import describe_plan, never_run_note
 from patchctl.connect.winrm_script import command_line, read_bootstrap
 from patchctl.model.facts import Artefact
 from patchctl.model.plan import Change, Plan
+from patchctl.platforms.windows.names import CARRIER
 from patchctl.platforms.windows.proven import PROVEN
-from patchctl.platforms.windows.read import CARRIER
 from patchctl.usecases import windows_proof as wp
 from tests.sim.fleet import make_fleet
 from tests.windows.proof.__main__ import main

@@ -56,7 +56,8 @@ class WindowsAudit(WindowsValue):
 
     def value(self, args: Args, answer: Answer) -> str | None:
         for row in csv.reader(answer.lines):
-            if len(row) >= 7 and row[3].strip("{}").lower() == args["guid"].lower():
+            # Settings for single users follow, with their SID in the second column.
+            if len(row) >= 7 and not row[1].startswith("S-1-") and row[3].strip("{}").lower() == args["guid"].lower():
                 if row[6] not in _WORDS:
                     raise Unreadable(f"auditpol says {row[6]!r}")
                 return _WORDS[row[6]]

@@ -28,10 +28,14 @@ _SETTINGS = """
 MinimumPasswordAge MaximumPasswordAge MinimumPasswordLength PasswordComplexity PasswordHistorySize ClearTextPassword
 LockoutBadCount ResetLockoutCount LockoutDuration AllowAdministratorLockout RequireLogonToChangePassword
 ForceLogoffWhenHourExpire NewAdministratorName NewGuestName LSAAnonymousNameLookup EnableAdminAccount EnableGuestAccount
+"""
+_LEGACY_AUDIT = """
 AuditSystemEvents AuditLogonEvents AuditObjectAccess AuditPrivilegeUse AuditPolicyChange AuditAccountManage
 AuditProcessTracking AuditDSAccess AuditAccountLogon
-MaxTicketAge MaxRenewAge MaxServiceAge MaxClockSkew TicketValidateClient
 """
+_KERBEROS = "MaxTicketAge MaxRenewAge MaxServiceAge MaxClockSkew TicketValidateClient"
+_NAMES = ("NewAdministratorName", "NewGuestName")
+"""Texts, which stand in quotes."""
 _RIGHTS = """
 AssignPrimaryToken Audit Backup ChangeNotify CreateGlobal CreatePagefile CreatePermanent CreateSymbolicLink CreateToken
 Debug DelegateSessionUserImpersonate EnableDelegation Impersonate IncreaseBasePriority IncreaseQuota
@@ -44,12 +48,20 @@ BatchLogon DenyBatchLogon DenyInteractiveLogon DenyNetworkLogon DenyRemoteIntera
 InteractiveLogon NetworkLogon RemoteInteractiveLogon ServiceLogon
 """
 KNOWN = frozenset((
-    *_SETTINGS.split(), *(f"Se{name}Privilege" for name in _RIGHTS.split()),
+    *_SETTINGS.split(), *_LEGACY_AUDIT.split(), *_KERBEROS.split(), *(f"Se{name}Privilege" for name in _RIGHTS.split()),
     *(f"Se{name}Right" for name in _LOGONS.split())))  # fmt: skip
 """What secedit exports where it is set: MS-GPSB 2.2.1 and 2.2.3, learn.microsoft.com "User Rights Assignment".
 
 A right that nobody has is not exported at all, so a misspelt one would look like that.
 """
+
+
+def section_of(name: str) -> str:
+    """Return the section of a security template in which a setting stands: in another it is passed over."""
+    if name.startswith("Se"):
+        return "Privilege Rights"
+    return "Event Audit" if name in _LEGACY_AUDIT.split() else (
+        "Kerberos Policy" if name in _KERBEROS.split() else "System Access")
 
 
 class WindowsPolicy(WindowsValue):
@@ -77,7 +89,8 @@ class WindowsPolicy(WindowsValue):
         if value is None or not re.fullmatch(r"[A-Za-z0-9,-]*", value):
             return None
         written = ",".join(f"*{sid}" for sid in value.split(",") if sid) if right else value
-        text = POLICY_REPAIR.replace("@SECTION@", "Privilege Rights" if right else "System Access")
+        text = POLICY_REPAIR.replace("@SECTION@", section_of(name))
+        written = f'"{written}"' if name in _NAMES else written
         return repair_by(text, name, written, self.place(args), value or "not set")
 
     def question(self, args: Args) -> Question:
@@ -92,7 +105,7 @@ class WindowsPolicy(WindowsValue):
             raise Unreadable(f"secedit exported no {'user rights' if right else 'settings'} at all")
         found = exported.get(args["setting"].lower())
         if found is None or not right:
-            return found
+            return found.strip('"') if found is not None else None
         return ",".join(sorted(part.strip().lstrip("*") for part in found.split(",") if part.strip())) or None
 
 

@@ -42,6 +42,7 @@ INSTALLER: tuple[Code, ...] = (
     Code(1603, "msi-fatal", "the package's installation failed; its log tells where"),
     Code(1605, "not-installed", "the product to change is not installed"),
     Code(1612, "source-missing", "the source of the installed product is gone", "repository"),
+    Code(1614, "uninstalled", "the product to change is uninstalled"),
     Code(1619, "package-not-opened", "the package could not be opened", "disk", transient=True, remedy="refetch"),
     Code(1620, "package-invalid", "the file is no Windows Installer package", "repository"),
     Code(1625, "forbidden-by-policy", "a system policy forbids this installation", "policy"),

@@ -9,6 +9,8 @@ import re
 
 from patchctl.model.text import one_line
 
+CARRIER = "windows-update"
+"""Who fetches and verifies what has no file of ours: the Windows Update Agent."""
 _ARCH = re.compile(r"\s*\(?\b(?:x64|x86|amd64|arm64|64-bit|32-bit)\b(?: edition)?\)?", re.IGNORECASE)
 IDENTITY = re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 

@@ -17,8 +17,8 @@ from patchctl.model.text import quote_powershell
 from patchctl.platforms.contract import InstallRequest
 from patchctl.platforms.windows.codes import INSTALLER, UPDATE_AGENT, spellings
 from patchctl.platforms.windows.earlier import kb_of
+from patchctl.platforms.windows.names import CARRIER
 from patchctl.platforms.windows.probes import UNINSTALL
-from patchctl.platforms.windows.read import CARRIER
 from patchctl.platforms.windows.removal import remove_product, remove_updates, take_off
 from patchctl.platforms.windows.system_task import as_system
 from patchctl.platforms.windows.update_agent import install_text, search_text

@@ -14,11 +14,10 @@ from patchctl.model.evidence import Snapshot
 from patchctl.model.facts import Artefact, FileSystem, HostFacts, OsRelease, Package, RebootNeed, Update
 from patchctl.model.text import one_line
 from patchctl.platforms.windows.codes import explain, normalise
-from patchctl.platforms.windows.names import IDENTITY, program_name, update_name
+from patchctl.platforms.windows.names import CARRIER, IDENTITY, program_name, update_name
 from patchctl.platforms.windows.probes import PENDING_KEYS
 from patchctl.platforms.windows.registry import Key, read_keys
 
-CARRIER = "windows-update"
 ORIGIN = "Windows Update"
 _SECURITY = "0fa1201d-4330-4fa8-8ae9-b877473b6441"
 _CRITICAL = "e6cf1350-c01b-414d-a61f-263d14d133b4"

@@ -19,8 +19,8 @@ _PRODUCT = re.compile(r"\{[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}\}
 _PROGRAM = re.compile(r'"?[A-Za-z]:(?:\\[A-Za-z0-9][A-Za-z0-9 ._()-]*)+\.exe"?(?: [/A-Za-z0-9-][A-Za-z0-9=_.:/-]*)*')
 # What is gone already is as wanted: a second try after a reboot in the middle must come to the same end.
 _JUDGE = """set code=%errorlevel%
-if %code%==1605 echo patchctl: already-gone {what}
-if %code%==1605 set code=0
+for %%c in (1605 1614) do if %code%==%%c echo patchctl: already-gone {what}
+for %%c in (1605 1614) do if %code%==%%c set code=0
 call :judge {what} %code%
 if not %bad%==0 goto :end
 """
