@@ -116,11 +116,6 @@ class Reply(Struct, frozen=True):
         return text if BOOT_ID.fullmatch(text) else ""
 
 
-def attempt_unit(attempt: str) -> str:
-    """Return the name of the systemd unit that an attempt runs in."""
-    return f"patchctl-{attempt}.service"
-
-
 def staging_directory(rollout: str, root: str = "") -> str:
     """Return where a rollout's files are put on a host: one place for all attempts, so that a retry finds them."""
     check_name("rollout", rollout, ATTEMPT_NAME)

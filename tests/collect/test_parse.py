@@ -121,3 +121,20 @@ def test_reasons_tell_what_happened() -> None:
     assert "garbled" in read(twice, PROBES).evidence["a.b"].reason
     root_only = (Probe("r", "id", root=True),)
     assert read(b"", root_only, as_root=False).evidence["r"].reason == "needs root"
+
+
+def test_evidence_that_cannot_be_what_the_probe_printed_is_unknown() -> None:
+    whole = stream(b"one\ntwo", b"there\n")
+    started = N + b"+a.b .\n"
+    for wrong, word in (
+        (whole.replace(N + b">a.b 0 8 2 0 .", N + b">a.b - 8 2 0 ."), "killed"),
+        (whole.replace(started, started + started), "garbled"),
+        (whole.replace(b"one\n" + N + b"=a.b two", b"one two"), "lost or mixed"),
+        (whole.replace(N + b">a.b 0 8 2 0 .", N + b">a.b 0 8 2 1 ."), "cut"),
+        (whole.replace(N + b">a.b 0 8 2 0 .", N + b">a.b 0 8 2 0"), "unfinished"),
+    ):
+        assert wrong != whole
+        found = read(wrong, PROBES).evidence["a.b"]
+        assert found.status == UNKNOWN, word
+        assert word in found.reason
+    assert read(whole, PROBES).evidence["a.b"].status == OK

@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
-from patchctl.model.facts import HostFacts, Package
+import pytest
+from msgspec.structs import replace
+
+from patchctl.collect.runner import BASE
+from patchctl.model.facts import Artefact, HostFacts, Package
 from patchctl.model.plan import Change, HostPlan
+from patchctl.usecases.hostjobs import BOOT_BYTES, SPOOL_BYTES, find_shortage
 from patchctl.usecases.hostjobs_verify import all_in_place, list_changed, list_pending, read_versions
+from tests.sim.fleet import make_plan
 
 CHANGES = (Change("libc6", "amd64", "1", "2"), Change("new", "all", "", "3"))
 PLAN = HostPlan("h1", "all", 0, "apt", CHANGES, removals=("victim:amd64",))
@@ -53,3 +59,22 @@ def test_two_versions_that_a_cut_transaction_left_are_as_planned_in_the_next_att
     assert list_changed(plan, twice, again=True) == []
     assert list_changed(plan, twice, again=False) == ["lab-half: planned 1.0-1, found 1.0-1+2.0-1"]
     assert list_changed(plan, twice + "lab-half:noarch 3.0-1\n", again=True) != []
+
+
+@pytest.mark.parametrize("full", ["/", "/var", "/boot", ""])
+def test_a_file_system_without_room_is_named_before_anything_is_changed(full: str) -> None:
+    size = 10_000_000
+    changes = (Change("linux-image-amd64", "amd64", "1", "2", sha256="a" * 64),)
+    file = Artefact("linux-image-amd64", "2", "amd64", "a" * 64, size, "linux-image-amd64_2_amd64.deb")
+    whole = replace(make_plan(["h1"]), artefacts={file.sha256: file})
+    plan = replace(PLAN, changes=changes, removals=())
+    enough = {"/": 4 * size, "/var": size + SPOOL_BYTES, "/boot": BOOT_BYTES}
+    space = {path: (need - (path == full), path) for path, need in enough.items()}
+    found = find_shortage(whole, plan, {"/": space["/"], BASE: space["/var"], "/boot": space["/boot"]})
+    assert (found.code if found else "") == ("disk-full" if full else "")
+    assert not full or (found is not None and found.message.startswith(f"{full} has "))
+    everything = 5 * size + SPOOL_BYTES + BOOT_BYTES
+    for free, code in ((everything, ""), (everything - 1, "disk-full")):
+        one = find_shortage(whole, plan, dict.fromkeys(("/", BASE, "/boot"), (free, "/")))
+        assert (one.code if one else "") == code, "what lies on one file system adds up"
+    assert find_shortage(whole, plan, {}) is None, "what nobody could tell stops nothing"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from functools import cached_property
 
@@ -13,7 +13,6 @@ from patchctl.model.assessment import (
     ERROR,
     FAIL,
     FIXED,
-    NOT_APPLICABLE,
     PASS,
     SEVERITIES,
     UNKNOWN,
@@ -123,14 +122,6 @@ def severity_rank(severity: str) -> int:
 def is_open(finding: Finding) -> bool:
     """Say whether a finding still asks for something: not compliant, and nobody waived it."""
     return finding.verdict in BAD and finding.waiver is None
-
-
-def worst_first(findings: Iterable[Finding]) -> list[Finding]:
-    """Order findings: not compliant first, those waived after the others, the severe before the light."""
-    order = {FAIL: 0, ERROR: 1, UNKNOWN: 2, NOT_APPLICABLE: 8}
-    return sorted(findings, key=lambda f: (
-        f.verdict not in BAD, f.waiver is not None, order.get(f.verdict, 5), -severity_rank(f.severity), f.rule, f.host,
-    ))  # fmt: skip
 
 
 def utc(at: float | None) -> str:
