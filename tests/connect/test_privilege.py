@@ -41,6 +41,7 @@ def climb(plan: Ascent) -> Escalation:
 def test_password_only_after_our_prompt_and_script_only_after_ready(chunk: int) -> None:
     escalation = climb(ascent())
     noise = b"Welcome!\nPassword: \n[sudo] password for ops: \npatchctl:other:ready:0:1\n"
+    noise += b"patchctl:" + b"f" * 32 + b":ready:0:1\n"
     steps = []
     for stream, data in (("out", noise + LOGIN), ("err", b"Lecture. Password: " + PROMPT), ("out", READY + b"rest")):
         for start in range(0, len(data), chunk):
