@@ -109,7 +109,7 @@ def command(
         result = _replay(order, store, recorded, observer) if recorded else _visit(order, settings, store, observer)
         code = exit_code(result, fail_on, known)
         if not quiet or code:
-            _warn(result)
+            _warn(result, baselines)
             if output in CI_FORMATS:
                 _emit_report(result, baselines, output)
             else:
@@ -182,8 +182,23 @@ def read_parameters(values: Sequence[str]) -> dict[str, str]:
     return found
 
 
-def _warn(result: AssessmentResult) -> None:
-    """Say on stderr which hosts a baseline does not concern at all: they are not compliant, they are not judged."""
+WARNINGS = 5
+"""Warnings about content that are told; `baseline show` tells all."""
+
+
+def _warn(result: AssessmentResult, baselines: Sequence[Baseline]) -> None:
+    """Say on stderr what is amiss in the content, and which hosts a baseline does not concern at all.
+
+    Those are not compliant, they are not judged.
+    """
+    from patchctl.usecases.baselines import content_warnings
+
+    amiss = content_warnings(baselines)
+    for text in amiss[:WARNINGS]:
+        print(f"patchctl: warning: {text}", file=sys.stderr)
+    if len(amiss) > WARNINGS:
+        print(f"patchctl: warning: {len(amiss) - WARNINGS} more about the content: patchctl baseline show NAME",
+              file=sys.stderr)
     foreign: dict[str, list[str]] = {}
     for one in result.hosts:
         for baseline in one.foreign:

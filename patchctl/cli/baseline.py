@@ -72,9 +72,14 @@ def profiles(reference: str, output: str) -> None:
 @output_option()
 def show(reference: str, tailoring: Path | None, output: str) -> None:
     """Show the rules of a baseline."""
+    import sys
+
     from patchctl.model.codec import to_data
+    from patchctl.usecases.baselines import content_warnings
 
     baseline = _load(reference, tailoring)
+    for text in content_warnings([baseline]):
+        print(f"patchctl: warning: {text}", file=sys.stderr)
     data = {
         "baseline": baseline.name, "title": baseline.title, "kind": baseline.kind, "digest": baseline.digest,
         "shell": baseline.shell, "source": baseline.source, "rules": [to_data(rule) for rule in baseline.rules],

@@ -18,6 +18,7 @@ import patchctl
 from patchctl.assess.content.registry import kind_of
 from patchctl.assess.contract import Baseline, Kind, Request
 from patchctl.model.errors import PatchctlError, UsageError
+from patchctl.model.text import one_line
 from patchctl.usecases.compiled import cache_folder, cache_key, load_or_compile
 
 SUFFIXES = (".yaml", ".yml", ".xml")
@@ -166,3 +167,8 @@ def _not_found(reference: str, folder: Path) -> UsageError:
         f"baselines there: {', '.join(known)}" if known else f"there is none in {folder}; name a file"
     )  # fmt: skip
     return UsageError("no-baseline", f"there is no baseline {reference!r}", hint)
+
+
+def content_warnings(baselines: Sequence[Baseline]) -> list[str]:
+    """Return what baselines say of their content that is not as it should be, each with the baseline's name."""
+    return [f"{b.name}: {one_line(text)}" for b in baselines for text in getattr(b, "warnings", ())]

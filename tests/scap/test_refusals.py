@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
+from xml.etree import ElementTree as ET
 
 import pytest
 
 from patchctl.assess.content.registry import kind_of
 from patchctl.assess.content.xccdf import KIND, xml
+from patchctl.assess.content.xccdf.baseline import XccdfBaseline
 from patchctl.assess.contract import Request
 from patchctl.model.errors import DocumentsError, UsageError
+from patchctl.usecases.baselines import content_warnings
 from patchctl.usecases.compiled import cache_key, load_or_compile
 from tests.scap import here
 from tests.scap.synthetic import Oval, benchmark, each_case, rule, tag
@@ -34,6 +37,29 @@ def test_that_a_mistyped_profile_is_guessed() -> None:
     with pytest.raises(DocumentsError) as caught:
         KIND.compile(xccdf, "x.xml", Request("x", "standart"))
     assert "did you mean standard?" in caught.value.problems[0].hint
+
+
+TAILORING = tag("Tailoring", inner=tag("benchmark", href="x.xml", id="{}") + tag(
+    "version", "1", time="2024-01-01T00:00:00") + profile("mine", tag(
+        "select", idref="xccdf_t_rule_nowhere", selected="true")),
+    xmlns="http://checklists.nist.gov/xccdf/1.2", id="xccdf_t_tailoring_test")
+
+
+def test_that_a_tailoring_file_is_never_left_out_in_silence() -> None:
+    xccdf = benchmark(profile("standard") + rule("r", "")).encode()
+    own = ET.fromstring(xccdf).attrib["id"]
+
+    def compile_(wanted: str, of: str) -> XccdfBaseline:
+        made = KIND.compile(xccdf, "x.xml", Request("x", wanted, tailoring=TAILORING.format(of).encode()))
+        assert isinstance(made, XccdfBaseline)
+        return made
+
+    for wanted, of, code in (("standard", own, "xccdf-unused-tailoring"), ("mine", "other", "xccdf-other-benchmark")):
+        with pytest.raises(DocumentsError) as caught:
+            compile_(wanted, of)
+        assert caught.value.problems[0].code == code
+    amiss = content_warnings([compile_("mine", own)])
+    assert len(amiss) == 1 and "xccdf_t_rule_nowhere, which the benchmark does not have" in amiss[0]
 
 
 BOMB = b'<!DOCTYPE a [<!ENTITY a "aaaaaaaaaa">' + b"".join(

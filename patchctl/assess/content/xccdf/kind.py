@@ -53,6 +53,8 @@ class _Xccdf:
         elif len(tailoring) == 1:
             profile = next(iter(tailoring))
         settings = xccdf.settle(benchmark, tailoring, profile, source) if profile else xccdf.Settings()
+        if request.tailoring:
+            xccdf.check_tailoring(request.tailoring, tailoring, benchmark, profile, source)
         _override(benchmark, settings, request.parameters, source)
         digest = hashlib.sha256(b"\0".join((
             data, profile.encode(), request.tailoring, repr(sorted(request.parameters.items())).encode(),

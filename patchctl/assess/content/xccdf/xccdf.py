@@ -165,6 +165,21 @@ def read_tailoring(data: bytes, source: str) -> Mapping[str, ProfileChanges]:
     return found
 
 
+def check_tailoring(
+    data: bytes, tailoring: Mapping[str, ProfileChanges], benchmark: Benchmark, profile: str, source: str
+) -> None:
+    """Raise DocumentsError for a tailoring file that is not of this benchmark, or has no part in the profile."""
+    root = xml.parse(data, source)
+    meant = next((e.get("id", "") for e in xml.children(root, "benchmark")), "")
+    if meant and meant != benchmark.id:
+        raise xml.refuse(source, "xccdf-other-benchmark", f"the tailoring file is for the benchmark {meant}",
+                         f"this one is {benchmark.id}", 1)
+    if not any(one is tailoring.get(one.id) for one in _chain(benchmark, tailoring, profile, source)):
+        known = ", ".join(sorted(tailoring))
+        raise xml.refuse(source, "xccdf-unused-tailoring", f"the tailoring file changes nothing of {profile or 'it'}",
+                         f"name one of its profiles as FILE#PROFILE: {known}", 1)
+
+
 def find_profile(wanted: str, offered: Mapping[str, ProfileChanges], source: str) -> str:
     """Return the id that is `wanted` or uniquely ends in it. Raise DocumentsError naming what there is."""
     if wanted in offered:
