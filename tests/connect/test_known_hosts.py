@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from patchctl.connect.host_certificates import KeyBlob
 from patchctl.connect.known_hosts import (
     CHANGED,
+    INVALID,
     KNOWN,
     REVOKED,
     UNKNOWN,
@@ -155,3 +156,36 @@ def test_one_line_of_another_file_format_does_not_hide_the_rest(keys: list[Path]
     assert known.check("a.ex.com", 22, blob(keys[1]), 0.0).status == KNOWN
     assert known.check("a.ex.org", 22, blob(keys[1]), 0.0).status == UNKNOWN
     assert known.check("A.EX.COM", 22, blob(keys[2]), 0.0).status == CHANGED
+
+
+def signed(folder: Path, authority: Path, *how: str) -> KeyBlob:
+    """Return the certificate of a new host key that `authority` signed with these options of ssh-keygen."""
+    key = keygen(folder / f"host{len(list(folder.iterdir()))}")
+    subprocess.run(
+        ["ssh-keygen", "-q", "-s", str(authority), "-I", "x", *how, f"{key}.pub"], check=True, stdin=subprocess.DEVNULL)
+    kind, data = Path(f"{key}-cert.pub").read_text().split()[:2]
+    return KeyBlob(kind, base64.b64decode(data))
+
+
+@pytest.mark.parametrize(("how", "status"), [
+    (["-h", "-n", "web1"], KNOWN), (["-h"], KNOWN), (["-h", "-n", "web2"], INVALID), (["-n", "web1"], INVALID),
+    (["-h", "-n", "web1", "-V", "20200101:20210101"], INVALID),
+    (["-h", "-n", "web1", "-V", "20980101:20990101"], INVALID),
+])
+def test_a_host_certificate_counts_for_its_names_and_its_time_only(
+    tmp_path: Path, keys: list[Path], how: list[str], status: str
+) -> None:
+    known = KnownHosts(parse_known_hosts(f"@cert-authority web1 {public(keys[0])}\n"))
+    assert known.check("web1", 22, signed(tmp_path, keys[0], *how), time.time()).status == status
+
+
+def test_a_certificate_is_worth_what_its_authority_is(tmp_path: Path, keys: list[Path]) -> None:
+    shown = signed(tmp_path, keys[0], "-h", "-n", "web1")
+    authority, other = f"@cert-authority web1 {public(keys[0])}\n", f"@cert-authority web1 {public(keys[1])}\n"
+    for lines, status in (
+        (authority, KNOWN), (other, UNKNOWN), ("", UNKNOWN), (f"web1 {public(keys[2])}\n{other}", CHANGED),
+        (f"{authority}@revoked * {public(keys[0])}\n", REVOKED),
+        (f"{authority}@revoked * {public(tmp_path / 'host0')}\n", REVOKED),
+    ):
+        found = KnownHosts(parse_known_hosts(lines)).check("web1", 22, shown, time.time())
+        assert found.status == status, lines

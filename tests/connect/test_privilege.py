@@ -261,3 +261,10 @@ def test_a_script_cut_off_on_the_way_never_runs(streaming: bool) -> None:
             ["sh", "-c", exec_line(plan)], input=whole[:cut], capture_output=True, check=False)
         assert b"one" not in done.stdout
         assert done.returncode == 97
+
+
+@pytest.mark.parametrize("char", ["'", "!", "\\", "\n", "\r", "\0"])
+def test_a_word_that_some_login_shell_would_change_is_refused(char: str) -> None:
+    assert quote_login("ab; $(reboot) `x` \"y\" *") == "'ab; $(reboot) `x` \"y\" *'"
+    with pytest.raises(ValueError, match="every login shell"):
+        quote_login(f"a{char}b")

@@ -11,9 +11,13 @@ from msgspec.structs import replace
 from patchctl.model.plan import Plan, PlannedRing
 from patchctl.model.policy import Limits
 from patchctl.model.rollout import Event
+from patchctl.rollout.actions import RunJob
 from patchctl.rollout.document import to_document
+from patchctl.rollout.endings import Case
 from patchctl.rollout.gates import acknowledge
-from patchctl.rollout.state import RolloutState
+from patchctl.rollout.journal import fold_all, initial
+from patchctl.rollout.state import LastJob, RolloutState
+from patchctl.rollout.steps import REBOOT_CAP, next_step
 from tests.sim.fleet import BROKEN, LOCKED, START, make_plan
 from tests.sim.runs import Run, fold_journal, problems_of
 from tests.sim.simhost import Scenario, SimHost
@@ -201,6 +205,29 @@ def test_late_hosts_go_last_and_alone() -> None:
     late = sorted((state.hosts[n].started_at, state.hosts[n].ended_at) for n in ("h02", "h03"))
     assert late[0][0] >= others
     assert late[1][0] >= late[0][1]
+
+
+def test_a_host_that_its_owner_holds_is_frozen_and_no_failure() -> None:
+    run = rollout(names(3), {"h02": Scenario(veto=True)}, limits=replace(WIDE, errors="0"))
+    state = run.finish()
+    assert (state.status, states(state)) == (
+        "completed", {"h01": "succeeded", "h02": "frozen", "h03": "succeeded"})
+    assert not state.hosts["h02"].counts
+    assert not run.world.hosts["h02"].installs
+    assert not problems_of(run, state)
+
+
+@pytest.mark.parametrize(("reboots", "again"), [(REBOOT_CAP - 1, True), (REBOOT_CAP, False)])
+def test_a_host_is_rebooted_five_times_in_a_rollout_at_most(reboots: int, again: bool) -> None:
+    run = rollout(names(1))
+    plan = replace(run.plan.hosts["h01"], reboot="if_required")
+    state = fold_all(initial(run.plan), ())
+    last = LastJob("j1", "verify", "ok", START, None, {"reboot_required": True, "pending": [], "broken": []})
+    host = replace(state.hosts["h01"], state="verifying", boot_id="b-1", attempt="a.1", attempts=1, reboots=reboots)
+    step = next_step(Case(state, plan, host, last, START, True, "", ()))
+    assert isinstance(step, RunJob) is again
+    if isinstance(step, RunJob):
+        assert step.job.kind == "reboot"
 
 
 def test_a_pause_from_elsewhere_stops_starting_and_a_resume_goes_on() -> None:
