@@ -73,7 +73,9 @@ def _document(drift: Drift, against: str) -> Document:
     summary = {"against": against, "compared": drift.compared, "not_compared": len(missing), "causes": counts}
     rows = [{**e, "was": _short(e["before"], e["peers"]), "is": _short(e["after"])} for e in events]
     caused = ", ".join(f"{count} by {cause}" for cause, count in counts.items()) or "none"
-    footer = ["" if rows else "no drift", f"{drift.compared} comparisons with {against}; differences: {caused}"]
+    nothing = ("nothing could be compared" if not drift.compared else
+               "no drift where it could be told" if missing else "no drift")
+    footer = ["" if rows else nothing, f"{drift.compared} comparisons with {against}; differences: {caused}"]
     footer += [f"NOT COMPARED  {m['host']}  {m['reason']}" for m in missing]
     data = {"events": events, "not_compared": missing, "summary": summary}
     return Document("patchctl/drift/1", data, rows, COLUMNS, "events", footer)

@@ -103,6 +103,8 @@ def resolve_setting(key: str, setting: Setting, scope: Scope) -> dict[str, Any]:
     origin = str(setting.place)
     value = resolve_template(raw.value, scope)
     if value is None or value == "":
+        if key in ("address", "winrm.address", "connection"):  # a default would be another place or way
+            raise SettingError("it is empty")
         return {}
     if key in SECRETS:
         return {key: _secret(value, origin)}
@@ -127,6 +129,8 @@ def _plain_setting(key: str, variable: str, value: Any) -> dict[str, Any]:
         except ValueError as error:
             raise SettingError(str(error)) from error
     if key == "become":
+        if not _is_true(value) and value is not False and str(value).strip().lower() not in _FALSE:
+            raise SettingError(f"{text!r} is neither true nor false")
         return {} if _is_true(value) else {"become.method": "none"}
     if key == "connection":
         return {key: _TRANSPORTS.get(text, text)} | ({"winrm.client": "psrp"} if text.endswith("psrp") else {})
@@ -208,6 +212,9 @@ def _secret(value: Any, origin: str) -> SecretRef:
     if isinstance(value, Vaulted):
         return SecretRef("vault", str(value), origin)
     return SecretRef("plain", str(value), origin)
+
+
+_FALSE = ("false", "no", "off", "n", "f", "0")
 
 
 def _is_true(value: Any) -> bool:

@@ -23,6 +23,7 @@ def test_drift_of_a_host_against_its_last_assessment(project):
     project.run("assess", "--baseline", "small", "--limit", "here")
     assert project.run("drift", "--limit", "here") == 4
     assert "assessed once only" in project.said
+    assert "no drift" not in project.said and "nothing could be compared" in project.said
     project.run("assess", "--baseline", "small", "--limit", "here")
     assert project.run("drift", "--limit", "here", "--quiet") == 0
     assert project.said == ""

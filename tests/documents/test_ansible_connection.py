@@ -165,3 +165,11 @@ def test_psrp_hosts_are_winrm_hosts_with_that_client(tmp_path: Path) -> None:
     assert any("'ignore' is refused" in text for text in hosts["w2"].ignored)
     assert any("'negotiate' is not one of" in text for text in hosts["w2"].ignored)
     assert dict(hosts["w3"].connection.winrm) == {}
+
+
+@pytest.mark.parametrize("written", [
+    "ansible_host=", "ansible_host=\"{{ nothing | default('') }}\"", "ansible_connection=", "ansible_become=maybe"])
+def test_a_host_whose_whereabouts_are_empty_is_not_looked_for_under_its_name(tmp_path: Path, written: str) -> None:
+    (tmp_path / "hosts").write_text(f"[db]\ndb1 {written}\n")
+    host = load_inventory((tmp_path / "hosts",)).hosts["db1"]
+    assert host.unresolved.startswith(written.partition("=")[0]), host

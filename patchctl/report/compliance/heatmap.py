@@ -134,6 +134,8 @@ def _badness(kinds: Sequence[str]) -> float:
     return sum({"away": 2.0, "bad": 1.0, "untold": 0.9, "waived": 0.1}.get(kind, 0.0) for kind in kinds)
 
 
+SPANS = {"untold": (0.5, 1.0), "waived": (0.75, 1.0), "away": (0.35, 0.65)}
+"""From where to where in its row a kind is drawn, as shares; others fill it: so it can be read without colour."""
 WORDS = {"bad": "fails", "untold": "could not be judged", "waived": "is waived", "none": "does not apply",
          "away": "not reached", "good": "holds"}  # fmt: skip
 
@@ -150,7 +152,8 @@ def _row(
             end += 1
         x, span = round(LABEL + at * width, 1), round((end - at) * width - 0.6, 1)
         title = f"{columns[at].number}: {columns[at].rule} {WORDS[kind]}" if alone else ""
-        shapes.append(Shape(kind, f"M{x:g} {y}h{span:g}v{ROW - 2}h{-span:g}z", title))
+        first, last = (round((ROW - 2) * share, 1) for share in SPANS.get(kind, (0.0, 1.0)))
+        shapes.append(Shape(kind, f"M{x:g} {y + first:g}h{span:g}v{last - first:g}h{-span:g}z", title))
         at = end
     label = hosts[0] if len(hosts) == 1 else f"{hosts[0]} and {len(hosts) - 1} more"
     names = ", ".join(hosts[:NAMED]) + (f" and {len(hosts) - NAMED} more" if len(hosts) > NAMED else "")

@@ -206,6 +206,17 @@ def test_html_never_shows_unknown_as_good(report: Compliance) -> None:
     assert "0 hosts were not reached" not in text_of("html", lone)
 
 
+def test_the_heat_map_can_be_read_without_colours() -> None:
+    """In print each kind that is not good has a place and height of its own in its row."""
+    text = text_of("html", fleet(60, 40)) + text_of("html", hostile())
+    shapes: dict[str, set[tuple[float, float]]] = {}
+    for kind, y, height in re.findall(r'<path class="(\w+)" d="M[\d.]+ ([\d.]+)h[\d.-]+v([\d.]+)h', text):
+        shapes.setdefault(kind, set()).add((round((float(y) - 26) % 13, 1), float(height)))
+    assert set(shapes) >= {"bad", "untold", "waived", "away", "good"}
+    told = [shapes[kind] for kind in ("bad", "untold", "waived", "away")]
+    assert all(len(found) == 1 for found in told) and len(set.union(*told)) == 4, shapes
+
+
 def test_the_heat_map_of_500_hosts_stays_small_and_complete() -> None:
     report = fleet(500, 200)
     text = text_of("html", report)
