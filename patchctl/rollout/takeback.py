@@ -32,6 +32,25 @@ def find_touched(state: RolloutState) -> list[str]:
     return [name for name, plan in state.plan.hosts.items() if plan.changes and state.hosts[name].touched]
 
 
+def as_reported(plan: HostPlan, progress: HostProgress) -> HostPlan:
+    """Return a host's plan with the earlier versions that the host itself reported when it was changed.
+
+    A package that moved to another architecture is reported as gone in the one and new in the other: it was not new.
+    """
+    first: dict[tuple[str, str, str], str] = {}
+    gone: dict[str, str] = {}
+    for row in progress.changes:
+        package, before, after = (str(row.get(key) or "") for key in ("package", "from", "to"))
+        first.setdefault((package, str(row.get("arch") or ""), after), before)
+        if before and not after:
+            gone.setdefault(package, before)
+    changes = []
+    for change in plan.changes:
+        told = first.get((change.package, change.arch, change.to_version), change.from_version)
+        changes.append(replace(change, from_version=told or gone.get(change.package, "")))
+    return replace(plan, changes=tuple(changes))
+
+
 def find_in_place(plan: HostPlan, progress: HostProgress, seen: Seen) -> HostPlan:
     """Return the part of a host's plan that is in place there now; `skip` says why nothing of it may be taken back."""
     plan = replace(plan, skip="", skip_state="", failure=None, notes=(), not_approved=(), undo=None)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from msgspec import Struct
-from msgspec.structs import replace
 
 from patchctl.model.errors import StoreError, UsageError
 from patchctl.model.facts import HostFacts
@@ -17,6 +16,7 @@ from patchctl.rollout.earlier import NOT_ASKED, Kept, find_way_back
 from patchctl.rollout.state import PLANNED, RUNNING, RolloutState
 from patchctl.rollout.takeback import (
     Seen,
+    as_reported,
     build_takeback,
     count_changed,
     find_in_place,
@@ -91,7 +91,8 @@ def plan_rollback(
     )  # fmt: skip
     seen: dict[str, Seen] = {one.host: one.snapshot.failure or one.facts for one in scanned}
     there = {
-        name: find_in_place(_as_reported(state, name), state.hosts[name], seen.get(name)) for name in names
+        name: find_in_place(
+            as_reported(state.plan.hosts[name], state.hosts[name]), state.hosts[name], seen.get(name)) for name in names
     }
     answers = ask_earlier(
         there, lambda some: Fleet(request.inventory, tuple(h for h in hosts if h.name in set(some))), request.kept,
@@ -163,13 +164,3 @@ def _select(state: RolloutState, request: RollbackRequest) -> list[str]:
     return names
 
 
-def _as_reported(state: RolloutState, name: str) -> HostPlan:
-    """Return a host's plan with the earlier versions that the host itself reported when it was changed."""
-    plan = state.plan.hosts[name]
-    first: dict[tuple[str, str, str], str] = {}
-    for change in state.hosts[name].changes:
-        key = (str(change.get("package")), str(change.get("arch") or ""), str(change.get("to") or ""))
-        first.setdefault(key, str(change.get("from") or ""))
-    return replace(plan, changes=tuple(
-        replace(c, from_version=first.get((c.package, c.arch, c.to_version), c.from_version)) for c in plan.changes
-    ))

@@ -13,6 +13,7 @@ from patchctl.rollout.earlier import KEPT, NOT_ASKED, add_ways_back, find_way_ba
 from patchctl.rollout.journal import initial
 from patchctl.rollout.state import HostProgress
 from patchctl.rollout.takeback import (
+    as_reported,
     build_takeback,
     count_changed,
     find_in_place,
@@ -50,6 +51,21 @@ def test_a_way_back_is_every_change_backwards_and_what_was_new_removed() -> None
         ("openssl", "2.0", "1.0", "aa" * 32, "listed somewhere")
     ]
     assert (undo.removals, files) == (("helper",), (OLD,))
+
+
+def test_a_package_that_changed_its_architecture_was_not_new_and_is_never_just_removed() -> None:
+    moved = replace(HOST, changes=(replace(CHANGE, arch="all"), NEW))
+    told = replace(DONE, changes=(
+        {"package": "openssl", "arch": "amd64", "from": "1.0", "to": ""},
+        {"package": "openssl", "arch": "all", "from": "", "to": "2.0"},
+        {"package": "helper", "arch": "all", "from": "", "to": "2.0"}))
+    plan = as_reported(moved, told)
+    assert [(c.package, c.from_version) for c in plan.changes] == [("openssl", "1.0"), ("helper", "")]
+    undo, _ = find_way_back(plan, [], {})
+    assert (undo.removals, "openssl 1.0" in undo.why_not) == ((), True)
+    second = replace(told, changes=({"package": "openssl", "arch": "i386", "from": "", "to": "2.0"},))
+    there = as_reported(replace(HOST, changes=(replace(CHANGE, arch="i386", from_version=""),)), second)
+    assert there.changes[0].from_version == "", "a second architecture that came along was new"
 
 
 def test_what_the_controller_keeps_counts_before_what_the_host_offers() -> None:
