@@ -130,6 +130,8 @@ def test_the_program_is_python() -> None:
         ("error: rpmdb: BDB0113 Thread/process 1/2 failed: DB_RUNRECOVERY", "rpm-database-corrupt", ""),
         ("patchctl: duplicate lab-half-1.0-1.el9.noarch", "rpm-interrupted", "lab-half"),
         ("patchctl: image", "image-system", "as a whole"),
+        ("Error: lab-plain-4.0-1.el9.noarch is held by versionlock: lab-plain-0:3.0-1.el9.*", "held-since-the-plan",
+         "lab-plain-4.0"),
         ("Complete!", "", ""),
     ],
 )  # fmt: skip

@@ -29,7 +29,7 @@ REFRESH_AFTER = 12 * 3600
 """Seconds after which `auto` refreshes."""
 
 PROGRAM = r'''
-import os, shutil, sys, time
+import fnmatch, os, shutil, sys, time
 import dnf, dnf.rpm, dnf.repo, dnf.subject, dnf.exceptions, hawkey
 
 def clean(text):
@@ -286,11 +286,29 @@ def download(base, directory, work, words):
     for digest, name, nevra in rows:
         print("miss %s %s" % (digest, errors[digest][:200]) if digest in errors else "have " + digest)
 
+def locked(base, pkg):
+    """Return the versionlock entry that forbids this version, or "": the plugin passes over files given by name."""
+    if "versionlock" not in [p.name for p in base._plugins.plugins]:
+        return ""
+    everything, about = base.sack.query(flags=hawkey.IGNORE_EXCLUDES), ""
+    for line in sorted(lock_lines(), key=lambda x: not x.startswith("!")):
+        subject = dnf.subject.Subject(line.lstrip("!"))
+        match = pkg in subject.get_best_query(base.sack, with_provides=False, with_filenames=False, query=everything)
+        if match:
+            return line if line.startswith("!") else ""
+        if not line.startswith("!") and [n for n in subject.get_nevra_possibilities()
+                                         if n.name and fnmatch.fnmatch(pkg.name, n.name)]:
+            about = line
+    return about
+
 def check(base, directory, words):
     """Tell what installing these files would do, without any other source."""
     installed = read_installed(base)
     known = set(name for name, arch in installed)
     for pkg in base.add_remote_rpms([os.path.join(directory, w) for w in words]):
+        lock = locked(base, pkg)
+        if lock:
+            fail("%s-%s.%s is held by versionlock: %s" % (pkg.name, evr(pkg), pkg.arch, lock))
         old = installed.get((pkg.name, pkg.arch)) or installed.get((pkg.name, "noarch")) or []
         if old and base.sack.evr_cmp(old[0].evr, pkg.evr) > 0:
             base.package_downgrade(pkg, strict=True)

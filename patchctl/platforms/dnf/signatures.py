@@ -74,6 +74,10 @@ SIGNATURES: tuple[Signature, ...] = (
         "it is not signed: {file}{package}",
     ),
     Signature(
+        "held-since-the-plan", "policy", r"(?P<package>\S+) is held by versionlock: (?P<lock>\S+)",
+        "{package} is held by versionlock on the host since the plan was made: {lock}",
+    ),
+    Signature(
         "unplanned-change", "policy", r"^patchctl: unplanned (?P<what>.+)",
         "dnf would do what the plan does not: {what}",
     ),
