@@ -47,6 +47,10 @@ def translate(error: BaseException, place: Place, *, cut: bool = False, shown: s
         return error
     if cut or isinstance(error, requests.Timeout):
         return HostTimeoutError("connect-timeout", f"{where}: no complete answer in time", "is the service overloaded?")
+    if isinstance(error, requests.exceptions.SSLError) and _speaks_no_tls(error):
+        return ConnectError(
+            "winrm-answer", f"{where}: what listens there speaks no TLS",
+            "is that the port for HTTP (5985)? winrm: {scheme: http} goes there, every message encrypted")
     if isinstance(error, requests.exceptions.SSLError):
         return HostKeyError(
             "certificate-untrusted",
@@ -71,6 +75,18 @@ def translate(error: BaseException, place: Place, *, cut: bool = False, shown: s
 
 def _words(error: BaseException) -> str:
     """Return the system's own words for what went wrong: requests and urllib3 wrap them in names of their objects."""
+    seen = _causes(error)
+    for one in seen:
+        if isinstance(one, ssl.SSLCertVerificationError):
+            return one.verify_message
+        if isinstance(one, OSError) and not isinstance(one, requests.RequestException) and one.strerror:
+            return one.strerror
+    plain = next((one for one in seen if isinstance(one, ConnectionError) and str(one)), error)
+    return str(plain)
+
+
+def _causes(error: BaseException) -> list[BaseException]:
+    """Return the error and what it is made of, the outermost first."""
     seen: list[BaseException] = []
     todo: list[object] = [error]
     while todo and len(seen) < 20:
@@ -78,12 +94,13 @@ def _words(error: BaseException) -> str:
         if isinstance(one, BaseException) and one not in seen:
             seen.append(one)
             todo += [*one.args, getattr(one, "reason", None), one.__cause__, one.__context__]
-    for one in seen:
-        if isinstance(one, ssl.SSLCertVerificationError):
-            return one.verify_message
-        if isinstance(one, OSError) and not isinstance(one, requests.RequestException) and one.strerror:
-            return one.strerror
-    return str(error)
+    return seen
+
+
+def _speaks_no_tls(error: BaseException) -> bool:
+    """Say whether the other side answered a TLS greeting with something else: then there is no certificate to trust."""
+    return any(isinstance(one, ssl.SSLError) and one.reason in ("WRONG_VERSION_NUMBER", "HTTP_REQUEST")
+               for one in _causes(error))
 
 
 def _fault(error: WSManFaultError, where: str) -> HostError:

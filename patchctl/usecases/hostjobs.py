@@ -219,6 +219,8 @@ class HostVisits:
             raise RefusedError("fenced", f"the attempt on the host belongs to store {one_line(reply.get('foreign'))}")
         if reply.get("compared"):
             data["changes"] = runner.compare_packages(reply.all("before"), reply.all("after"))
+            if not data["changes"] and "patchctl: reboot-required" in marks:
+                data["changes"] = None  # done, and shown by Windows only after the reboot
         if reply.state == "finished" and data["rc"] is None:
             return outcome(job, "interrupted", {**data, "reason": "its result cannot be read"})
         return outcome(job, reply.state, data)

@@ -102,7 +102,8 @@ class FixVisits(HostVisits):
             visit.run(visit.way.fixing.render_answer(job.attempt), timeout=60.0)  # we got in: that is what it waits for
         found = super()._poll(job, host, visit)
         if found.result in ("finished", "interrupted"):
-            found.data["changes"] = [{"fix": c["package"], "from": "", "to": c["to"]} for c in found.data["changes"]]
+            told = found.data["changes"] or ()
+            found.data["changes"] = [{"fix": c["package"], "from": "", "to": c["to"]} for c in told]
             found.data["backup"] = visit.way.fixing.backup_folder(job.attempt)
         return found
 

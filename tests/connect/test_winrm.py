@@ -18,7 +18,7 @@ from patchctl.connect.winrm_http import GuardedTransport
 from patchctl.connect.winrm_pin import pin_of
 from patchctl.connect.winrm_settings import place_of
 from patchctl.documents.inventories import load_inventory
-from patchctl.model.errors import HostError, HostKeyError, LoginError, PrivilegeError, UsageError
+from patchctl.model.errors import ConnectError, HostError, HostKeyError, LoginError, PrivilegeError, UsageError
 from patchctl.model.hosts import Connection, Host, Inventory, SecretRef, Timeouts
 from patchctl.usecases.trust import Survey, accept_keys, survey_hosts
 from tests.winrm.certificates import Authority
@@ -194,6 +194,21 @@ def test_strangers_certificates_see_no_credentials_until_they_are_pinned(winrm_p
         assert "patchctl trust --limit win01" in caught.value.hint
     assert peer.credentials_seen == 0
     assert says(open_at(peer, "basic", tls=True, trusted=False, pins=(shown,)), Command(SCRIPT)).stdout == b"yes"
+
+
+def test_a_port_that_speaks_something_else_is_told_as_such(winrm_peers: StartPeers) -> None:
+    """There is no certificate to compare where no TLS is spoken, and nothing to trust."""
+    (peer,) = winrm_peers()
+    peer.tls_port, peer.port = peer.port, peer.tls_port
+    with pytest.raises(ConnectError) as caught:
+        open_at(peer, "basic", tls=True)
+    assert (caught.value.code, "speaks no TLS" in caught.value.message) == ("winrm-answer", True)
+    assert "scheme: http" in caught.value.hint
+    with pytest.raises(ConnectError) as caught:
+        open_at(peer)
+    assert caught.value.code == "link-lost"
+    assert "(" not in caught.value.message.partition(": ")[2], "no objects' names"
+    assert peer.credentials_seen == 0
 
 
 def test_a_wrong_password_is_sent_once(winrm_peers: StartPeers) -> None:

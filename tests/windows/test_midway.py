@@ -11,8 +11,9 @@ from typing import Any
 
 import pytest
 
+from tests.windows.model import Offer
 from tests.windows.wine import why_not
-from tests.winrm.fleet import NEW, OLD, FleetHost, windows_fleet
+from tests.winrm.fleet import NEW, OLD, FleetHost, WindowsFleet, windows_fleet
 from tests.winrm.project import windows_project
 
 pytestmark = [
@@ -27,6 +28,7 @@ limits: {concurrency: 100%, errors: 100%, unreachable: 0, changed: 0, host_time:
 refresh: never
 reboot: if_required
 """
+ID = "11111111-2222-4333-8444-555555555555"
 
 
 def cut_the_link(host: FleetHost) -> None:
@@ -68,6 +70,36 @@ def test_lost_links_busy_installers_and_reboots(tmp_path: Path) -> None:
             assert fleet.installed(host.name) == {"demo-tool": OLD}
             assert fleet.runs(host.name)[-2:] == [f"demo-tool {NEW}", f"demo-tool {OLD}"]
         fleet.assert_quiet()
+
+
+def test_a_reboot_that_never_ends_is_told_and_gone_on_with_once_the_host_is_back(tmp_path: Path) -> None:
+    with windows_fleet(tmp_path / "fleet", 1, slot=78) as fleet, windows_project(tmp_path / "p", fleet) as project:
+        (host,) = fleet.hosts.values()
+        host.model.offers = [Offer("KB5040000", ID, reboot=True)]
+        host.model.when_rebooted = lambda: _vanish(host)
+        project.policy(POLICY.replace("HOSTTIME", "90s"))
+        done = project.run("apply", "--policy", "midway", "--yes", "-v", patience=900)
+        assert done.code in (4, 5), str(done)
+        (found,) = project.status()["hosts"]
+        assert found["state"] in ("late", "unreachable", "in-doubt"), str(done)
+        assert "last known at boot" in found["message"]
+        assert "host unchanged" not in done.out, "it installed something"
+        host.peer.faults.clear()
+        host.model.when_rebooted = None
+        gone_on = project.run("rollout", "retry", "--failed", "-v", patience=600)
+        (found,) = project.status()["hosts"]
+        assert found["state"] == "succeeded", f"{found}\n{gone_on}"
+        assert (host.model.agent_installs, host.model.reboots) == (["KB5040000"], 1)
+        assert _no_double(fleet)
+        project.audit()
+
+
+def _vanish(host: FleetHost) -> None:
+    host.peer.inject("drop-before", "*", times=1_000_000)
+
+
+def _no_double(fleet: WindowsFleet) -> bool:
+    return all(len(host.model.launched) == len(set(host.model.launched)) for host in fleet.hosts.values())
 
 
 def _told(host: dict[str, Any]) -> tuple[str, str, str]:
