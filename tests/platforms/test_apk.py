@@ -97,6 +97,7 @@ def test_what_a_change_takes_is_known_by_hash() -> None:
     (f"lab-extra|2.0-r0|noarch|{HASH}", "lab-extra|2.0-r0|noarch|38c6", "lab-extra could not be fetched"),
     ("/lab-extra-2.0-r0.apk", "/../../etc/passwd", "lab-extra could not be fetched"),
     ("rc 0\n@@ have", "WARNING: opening http://x: timeout\nrc 0\n@@ have", "refreshing the indexes failed"),
+    ("rc 0\n@@ have", "rc 7\n@@ have", "apk update ended with 7"),
     ("packages\nrc 0", "packages\nrc 1", "apk could not work out this change"),
 ])
 def test_a_change_without_a_file_or_an_answer_is_unknown(old: str, new: str, said: str) -> None:

@@ -148,6 +148,16 @@ def test_after_a_resume_only_further_failures_halt_again() -> None:
     assert states(state)[hosts[4]] == "succeeded"
 
 
+def test_a_ring_with_one_success_has_proved_something_and_the_limits_decide() -> None:
+    run = rollout(names(4), {"h01": Scenario(gone="unreachable")}, limits=WIDE)
+    rings = (PlannedRing("canary", (("h01", "h02"),)), PlannedRing("rest", (("h03", "h04"),)))
+    run.plan = replace(run.plan, rings=rings, hosts={
+        n: replace(h, ring="canary" if n in ("h01", "h02") else "rest") for n, h in run.plan.hosts.items()})
+    state = run.finish()
+    assert state.status == "completed"
+    assert states(state) == {"h01": "unreachable", "h02": "succeeded", "h03": "succeeded", "h04": "succeeded"}
+
+
 def test_a_canary_that_proves_nothing_halts_whatever_the_limits_say() -> None:
     run = rollout(names(3), {"h01": Scenario(gone="unreachable")}, limits=WIDE)
     state = run.finish()
