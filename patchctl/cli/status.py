@@ -61,6 +61,8 @@ def _rows(found: dict[str, Any], now: float, *, every: bool) -> list[dict[str, A
         detail = f"{done.get('settled', 0)}/{done.get('hosts', 0)} hosts settled"
         at = one["last_event_at"] or one["created_at"]
         why = f"; {one['reason']}" if one["reason"] else ""
+        if one["state"] == "running" and not one["held_by"]:
+            why += f"; no process is at it: the next tick goes on, or patchctl rollout resume {one['rollout']}"
         rows.append(_row("rollout", one["rollout"], one["state"], relative(at, now), detail + why))
     for one in found["waiting"]:
         when = f"{local_time(one['at'])} ({relative(one['at'], now)})" if one["at"] else ""

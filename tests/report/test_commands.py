@@ -184,8 +184,16 @@ def test_status_names_who_holds_a_lock(project):
     url = f"sqlite:///{project}/.patchctl/state.db"
     with open_store(url) as store, store.lock("rollout 2026-12-monthly", "patchctl apply"):
         data = json.loads(patchctl(project, "status", "-o", "json").stdout)
+        said = patchctl(project, "status").stdout
     assert f"pid {os.getpid()}" in data["locks"][0]["holder"]
     assert data["rollouts"][0]["held_by"] == [data["locks"][0]["holder"]]
+    assert "no process is at it" not in said
+
+
+def test_status_says_that_nobody_carries_a_running_rollout_on(project):
+    """A terminal that was closed, a killed controller: "running" alone would let people wait for ever."""
+    said = patchctl(project, "status").stdout
+    assert "no process is at it" in said and "patchctl rollout resume 2026-12-monthly" in said
 
 
 def test_status_of_an_empty_project_is_no_error_and_makes_nothing(tmp_path):
