@@ -9,7 +9,7 @@ from typing import Any
 
 import pcre2
 
-from patchctl.assess.checks.contract import Argument, Flaw
+from patchctl.assess.checks.contract import Argument, Flaw, GaveUpError
 from patchctl.model.text import one_line
 
 EXPECTATIONS = (
@@ -33,8 +33,12 @@ def _compiled(pattern: str) -> Any:
 
 
 def found_in(pattern: str, text: str) -> bool:
-    """Say whether a pattern (PCRE2; ^ and $ at each line) is found in a text."""
-    return _compiled(pattern).search(text) is not None
+    """Say whether a pattern (PCRE2; ^ and $ at each line) is found in a text. Raise GaveUpError."""
+    try:
+        return _compiled(pattern).search(text) is not None
+    except pcre2.LibraryError as error:
+        raise GaveUpError(f"the pattern {one_line(pattern, 80)} takes too many steps here ({one_line(str(error))}): "
+                          "write it without a repetition inside of a repetition") from error
 
 
 def pattern_error(pattern: str) -> str:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from patchctl.assess.native.answers import CaseAnswers
+from patchctl.assess.native.tree import Leaf, judge
 from patchctl.assess.reading.firewall import read_iptables, read_nft
 from patchctl.assess.reading.fstab import read_mounts
 from patchctl.assess.reading.keyvalue import read_values
@@ -12,6 +14,7 @@ from patchctl.assess.reading.pam import read_stack
 from patchctl.assess.reading.sshd import in_match, read_effective
 from patchctl.assess.reading.sudoers import defaults, read_lines
 from patchctl.assess.reading.sysctl import effective
+from patchctl.model.assessment import ERROR
 
 WORD = st.text("abcdefgh_0123", min_size=1, max_size=8).filter(lambda w: w[0].isalpha())
 FOLDERS = ["/etc/sysctl.d", "/run/sysctl.d", "/usr/lib/sysctl.d"]
@@ -80,3 +83,11 @@ def test_iptables_of_nft_and_legacy_tables_are_both_read() -> None:
     warned = "# Warning: iptables-legacy tables present, use iptables-legacy-save to see them\n"
     found = read_iptables(table.format("ACCEPT") + warned + table.format("DROP"))
     assert [hook.default for hook in found if hook.hook == "input"] == ["accept", "drop"]
+
+
+def test_a_pattern_without_end_is_an_error_that_names_it() -> None:
+    host = CaseAnswers({"stat": {"/etc/motd": "81a4 0 0 root root"}, "read": {"/etc/motd": "a" * 5000 + "!\n"}})
+    for name in ("contains", "lacks"):
+        found = judge(Leaf("file", {"path": "/etc/motd", name: "^(a+)+$"}), host)
+        assert found.verdict == ERROR
+        assert "^(a+)+$ takes too many steps" in found.reason

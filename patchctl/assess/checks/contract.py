@@ -22,6 +22,10 @@ Args = Mapping[str, Any]
 """Arguments of one check, read by its Arguments: str, int, bool or tuple of str. Those left out are not in it."""
 
 
+class GaveUpError(Exception):
+    """A pattern takes more steps on a text than PCRE2 makes: the rule's mistake, in words for who wrote it."""
+
+
 class Unreadable(Exception):  # noqa: N818 - not an error: the verdict is UNKNOWN, and this is why
     """It cannot be told from what was collected; the message says why."""
 

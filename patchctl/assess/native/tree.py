@@ -13,7 +13,7 @@ from typing import Any
 from msgspec import Struct, field
 from msgspec.structs import replace
 
-from patchctl.assess.checks.contract import Answers, CheckType, NotApplicable, Question, Unreadable
+from patchctl.assess.checks.contract import Answers, CheckType, GaveUpError, NotApplicable, Question, Unreadable
 from patchctl.assess.checks.registry import all_checks, check_named
 from patchctl.assess.native.arguments import read_arguments, suggestion
 from patchctl.model.assessment import ERROR, FAIL, NOT_APPLICABLE, PASS, UNKNOWN, Item, Remediation
@@ -140,6 +140,8 @@ def _judge_leaf(leaf: Leaf, host: Answers) -> Outcome:
         return Outcome(UNKNOWN, reason=one_line(str(why)))
     except NotApplicable as why:
         return Outcome(NOT_APPLICABLE, reason=one_line(str(why)))
+    except GaveUpError as why:
+        return Outcome(ERROR, reason=one_line(str(why)))
     except Exception as error:  # noqa: BLE001 - a check that stumbles over host output is an ERROR of that rule only
         return Outcome(ERROR, reason=one_line(f"check {leaf.type} failed: {type(error).__name__}: {error}"))
     if any(item.ok is False for item in items):
