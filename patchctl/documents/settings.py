@@ -11,6 +11,7 @@ import stat
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import unquote
 
 from msgspec import Struct, field
 
@@ -149,8 +150,14 @@ def resolve_state(url: str, folder: Path) -> str:
     """Return a store URL with a relative SQLite path made absolute (sqlite:///x is relative, sqlite:////x is not)."""
     prefix = "sqlite:///"
     if url.startswith(prefix) and not url[len(prefix) :].startswith("/"):
-        return f"{prefix}{_join(folder, url[len(prefix) :])}"
-    return url if "://" in url else f"{prefix}{_join(folder, url)}"
+        path, mark, options = url[len(prefix) :].partition("?")
+        return f"{_sqlite_url(_join(folder, unquote(path, errors='surrogateescape')))}{mark}{options}"
+    return url if "://" in url else _sqlite_url(_join(folder, url))
+
+
+def _sqlite_url(path: Path) -> str:
+    """Return the URL of an SQLite store: in a URL a % begins an escape, and a ? the options."""
+    return f"sqlite:///{str(path).replace('%', '%25').replace('?', '%3F')}"
 
 
 def _from_text(key: str, text: str, variable: str, cwd: Path) -> object:
@@ -184,7 +191,7 @@ def _join(folder: Path, text: object) -> Path:
 def _settings(project: Path, chosen: Mapping[str, Any], origins: Mapping[str, str]) -> Settings:
     default = {
         "inventory": (project / "inventories",),
-        "state": f"sqlite:///{project / '.patchctl' / 'state.db'}",
+        "state": _sqlite_url(project / ".patchctl" / "state.db"),
         "known_hosts": project / ".patchctl" / "known_hosts",
         "reports": project / "reports", "policies": project / "policies", "baselines": project / "baselines",
         "forks": DEFAULT_FORKS, "timeout": None, "ssh_config": None, "max_waiver": 365 * 86400.0,

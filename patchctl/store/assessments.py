@@ -4,26 +4,34 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import msgspec
-import sqlalchemy as sa
 from msgspec import Struct
 from msgspec.structs import replace
 
 from patchctl.model.assessment import Finding, Item
 from patchctl.model.errors import StoreError
 from patchctl.model.evidence import Snapshot
-from patchctl.store import schema
+from patchctl.store.connection import CHUNK, Connection, Row, rows_of_each
 from patchctl.store.engine import Database
-from patchctl.store.snapshots import insert_or_ignore, iterate_snapshots, read_snapshots
+from patchctl.store.snapshots import INSERT_EVIDENCE, iterate_snapshots, read_snapshots
 
 LIVE, BEGUN, SNAPSHOTS = "live", "begun", "snapshots"
 """Where a run's findings come from. BEGUN: from hosts, and whoever asked was not told yet what it came to."""
-_CHUNK = 400
-"""Parameters in one IN (...)."""
+_ALL = 2**62
+"""More rows than there can be."""
+_RUN = "SELECT run, at, actor, origin, baselines FROM assessment_runs"
+_ASSESSMENT = (
+    "SELECT run, host, baseline, at, digest, status, taken_at, snapshot, counts, score, findings FROM assessments"
+)
+_MEANT = (
+    " WHERE baseline = :baseline AND at < :before AND (findings <> '' OR NOT :reached)"
+    " AND (NOT :told OR run NOT IN (SELECT run FROM assessment_runs WHERE origin = :begun))"
+)
 
 
 class AssessedBaseline(Struct, frozen=True):
@@ -76,13 +84,16 @@ class Assessments:
             "run": run.run, "at": run.at, "actor": run.actor, "origin": run.origin,
             "baselines": msgspec.json.encode(run.baselines).decode(),
         }  # fmt: skip
-        self._database.write(lambda c: c.execute(sa.insert(schema.assessment_runs), row))
+        insert = (
+            "INSERT INTO assessment_runs (run, at, actor, origin, baselines)"
+            " VALUES (:run, :at, :actor, :origin, :baselines)"
+        )
+        self._database.write(lambda c: c.execute(insert, row))
 
     def mark_told(self, run: str) -> None:
         """Record that what a run came to has reached whoever asked for it."""
-        table = schema.assessment_runs
-        query = sa.update(table).where(table.c.run == run, table.c.origin == BEGUN).values(origin=LIVE)
-        self._database.write(lambda c: c.execute(query))
+        update = "UPDATE assessment_runs SET origin = :live WHERE run = :run AND origin = :begun"
+        self._database.write(lambda c: c.execute(update, {"live": LIVE, "run": run, "begun": BEGUN}))
 
     def save(self, assessed: Sequence[tuple[Assessment, Sequence[Finding]]]) -> None:
         """Store what some hosts came to, with one commit. Equal findings of many hosts or nights are stored once."""
@@ -103,26 +114,29 @@ class Assessments:
             return
         packed = [{"sha256": d, "size": len(b), "body": zlib.compress(b)} for d, b in bodies.items()]
 
-        def write(connection: sa.Connection) -> None:
-            if packed:
-                connection.execute(insert_or_ignore(connection, schema.evidence), packed)
-            connection.execute(sa.insert(schema.assessments), rows)
+        def write(connection: Connection) -> None:
+            connection.execute_many(INSERT_EVIDENCE, packed)
+            connection.execute_many(
+                "INSERT INTO assessments"
+                " (run, host, baseline, at, digest, status, taken_at, snapshot, counts, score, findings) VALUES"
+                " (:run, :host, :baseline, :at, :digest, :status, :taken_at, :snapshot, :counts, :score, :findings)",
+                rows,
+            )
 
         self._database.write(write)
 
     def runs(self, limit: int | None = None) -> list[AssessmentRun]:
         """Return the runs, the newest first."""
-        table = schema.assessment_runs
-        query = sa.select(table).order_by(table.c.at.desc(), table.c.run.desc()).limit(limit)
         with self._database.read() as connection:
-            return [_run(row) for row in connection.execute(query)]
+            most = _ALL if limit is None else limit
+            rows = connection.rows(_RUN + " ORDER BY at DESC, run DESC LIMIT :most", {"most": most})
+        return [_run(row) for row in rows]
 
     def of_run(self, run: str) -> list[Assessment]:
         """Return what one run assessed, by host and baseline."""
-        table = schema.assessments
-        query = sa.select(table).where(table.c.run == run).order_by(table.c.host, table.c.baseline)
         with self._database.read() as connection:
-            return [_assessment(row) for row in connection.execute(query)]
+            rows = connection.rows(_ASSESSMENT + " WHERE run = :run ORDER BY host, baseline", {"run": run})
+        return [_assessment(row) for row in rows]
 
     def latest(
         self, baseline: str, *, before: float | None = None, reached: bool = True, told: bool = False
@@ -132,38 +146,32 @@ class Assessments:
         `before`: only those strictly before this Unix time. `told`: only those of runs that ended, and whose outcome
         somebody was told.
         """
-        table, runs = schema.assessments, schema.assessment_runs
-        meant = [table.c.baseline == baseline]
-        if told:
-            meant.append(table.c.run.not_in(sa.select(runs.c.run).where(runs.c.origin == BEGUN)))
-        if reached:
-            meant.append(table.c.findings != "")
-        if before is not None:
-            meant.append(table.c.at < before)
-        newest = sa.select(table.c.host, sa.func.max(table.c.at).label("at")).where(*meant).group_by(table.c.host)
-        last = newest.subquery()
-        query = sa.select(table).join(last, (table.c.host == last.c.host) & (table.c.at == last.c.at)).where(*meant)
+        values = {
+            "baseline": baseline, "before": math.inf if before is None else before, "reached": reached, "told": told,
+            "begun": BEGUN,
+        }  # fmt: skip
         with self._database.read() as connection:
-            return {row.host: _assessment(row) for row in connection.execute(query.order_by(table.c.run))}
+            rows = connection.rows(
+                _ASSESSMENT + " JOIN (SELECT host, max(at) AS at FROM assessments" + _MEANT + " GROUP BY host)"
+                " AS latest USING (host, at)" + _MEANT + " ORDER BY run", values,
+            )  # fmt: skip
+        return {one.host: one for one in map(_assessment, rows)}
 
     def history(self, host: str) -> list[Assessment]:
         """Return all assessments of a host, oldest first."""
-        table = schema.assessments
-        query = sa.select(table).where(table.c.host == host).order_by(table.c.at, table.c.baseline)
         with self._database.read() as connection:
-            return [_assessment(row) for row in connection.execute(query)]
+            rows = connection.rows(_ASSESSMENT + " WHERE host = :host ORDER BY at, baseline", {"host": host})
+        return [_assessment(row) for row in rows]
 
     def findings(self, assessments: Sequence[Assessment]) -> Iterator[tuple[Assessment, tuple[Finding, ...]]]:
         """Give each assessment with its findings (none for hosts that were not reached). Raise StoreError if lost."""
-        table = schema.evidence
         known: dict[str, tuple[Finding, ...]] = {}
-        for start in range(0, len(assessments), _CHUNK):
-            part = assessments[start : start + _CHUNK]
+        for start in range(0, len(assessments), CHUNK):
+            part = assessments[start : start + CHUNK]
             wanted = sorted({one.findings for one in part if one.findings} - known.keys())
             with self._database.read() as connection:
-                for digest, body in connection.execute(
-                    sa.select(table.c.sha256, table.c.body).where(table.c.sha256.in_(wanted))
-                ):
+                select = "SELECT sha256, body FROM evidence WHERE sha256 IN (:each)"
+                for digest, body in rows_of_each(connection, select, wanted):
                     known[digest] = decode_findings(zlib.decompress(body))
             for one in part:
                 if one.findings and one.findings not in known:
@@ -190,42 +198,43 @@ class Assessments:
 
         Hosts that were never assessed are left out. A tag that a host has already moves to the newer snapshot.
         """
-        table, tags = schema.snapshots, schema.snapshot_tags
 
-        def write(connection: sa.Connection) -> dict[str, int]:
-            query = sa.select(table.c.host, table.c.id).where(table.c.kind == "assess", table.c.reached)
-            latest = {r.host: r.id for r in connection.execute(query.order_by(table.c.taken_at, table.c.id))}
+        def write(connection: Connection) -> dict[str, int]:
+            rows = connection.rows(
+                "SELECT host, id FROM snapshots WHERE kind = 'assess' AND reached ORDER BY taken_at, id"
+            )
+            latest: dict[str, int] = dict(rows)
             chosen = {host: latest[host] for host in hosts if host in latest}
             for host, number in chosen.items():
-                connection.execute(sa.delete(tags).where(tags.c.tag == tag, tags.c.host == host))
                 row = {"tag": tag, "host": host, "snapshot": number, "at": at, "actor": actor, "reason": reason}
-                connection.execute(sa.insert(tags), row)
+                connection.execute("DELETE FROM snapshot_tags WHERE tag = :tag AND host = :host", row)
+                connection.execute(
+                    "INSERT INTO snapshot_tags (tag, host, snapshot, at, actor, reason)"
+                    " VALUES (:tag, :host, :snapshot, :at, :actor, :reason)", row,
+                )  # fmt: skip
             return chosen
 
         return self._database.write(write)
 
     def tagged(self, tag: str) -> dict[str, int]:
         """Return host -> snapshot id of a tag ({} = there is no such tag)."""
-        tags = schema.snapshot_tags
         with self._database.read() as connection:
-            query = sa.select(tags.c.host, tags.c.snapshot).where(tags.c.tag == tag)
-            return {row.host: row.snapshot for row in connection.execute(query)}
+            rows = connection.rows("SELECT host, snapshot FROM snapshot_tags WHERE tag = :tag", {"tag": tag})
+        return dict(rows)
 
     def tags(self) -> list[dict[str, Any]]:
         """Return each tag with its number of hosts, when it was last set, by whom and why."""
-        tags = schema.snapshot_tags
-        query = sa.select(tags).order_by(tags.c.at)
         found: dict[str, dict[str, Any]] = {}
         with self._database.read() as connection:
-            for row in connection.execute(query):
-                one = found.setdefault(row.tag, {"tag": row.tag, "hosts": 0})
-                one.update(hosts=one["hosts"] + 1, at=row.at, actor=row.actor, reason=row.reason)
+            rows = connection.rows("SELECT tag, at, actor, reason FROM snapshot_tags ORDER BY at")
+        for tag, at, actor, reason in rows:
+            one = found.setdefault(tag, {"tag": tag, "hosts": 0})
+            one.update(hosts=one["hosts"] + 1, at=at, actor=actor, reason=reason)
         return list(found.values())
 
     def untag(self, tag: str) -> int:
         """Take a tag away; return from how many hosts."""
-        tags = schema.snapshot_tags
-        return self._database.write(lambda c: c.execute(sa.delete(tags).where(tags.c.tag == tag)).rowcount)
+        return self._database.write(lambda c: c.execute("DELETE FROM snapshot_tags WHERE tag = :tag", {"tag": tag}))
 
 
 def clean_finding(finding: Finding, clean: Callable[[str], str]) -> Finding:
@@ -247,13 +256,13 @@ def decode_findings(body: bytes) -> tuple[Finding, ...]:
     return msgspec.json.decode(body, type=tuple[Finding, ...])
 
 
-def _run(row: Any) -> AssessmentRun:
-    baselines = msgspec.json.decode(row.baselines, type=tuple[AssessedBaseline, ...])
-    return AssessmentRun(row.run, row.at, row.actor, row.origin, baselines)
+def _run(row: Row) -> AssessmentRun:
+    run, at, actor, origin, baselines = row
+    return AssessmentRun(run, at, actor, origin, msgspec.json.decode(baselines, type=tuple[AssessedBaseline, ...]))
 
 
-def _assessment(row: Any) -> Assessment:
+def _assessment(row: Row) -> Assessment:
+    run, host, baseline, at, digest, status, taken_at, snapshot, counts, score, findings = row
     return Assessment(
-        row.run, row.host, row.baseline, row.at, row.digest, row.status, row.taken_at, row.snapshot,
-        json.loads(row.counts), row.score, row.findings,
-    )  # fmt: skip
+        run, host, baseline, at, digest, status, taken_at, snapshot, json.loads(counts), score, findings
+    )

@@ -6,21 +6,17 @@ import hashlib
 import zlib
 from collections.abc import Iterator
 
-import sqlalchemy as sa
-
-from patchctl.store import schema
 from patchctl.store.chain import ChainProblem, decode_event
+from patchctl.store.connection import Connection
 
 
-def check_plans(connection: sa.Connection) -> Iterator[ChainProblem]:
+def check_plans(connection: Connection) -> Iterator[ChainProblem]:
     """Compare each plan with the digest that was recorded when it was saved."""
-    audit, plans = schema.audit, schema.plans
     saved: dict[str, tuple[int, str]] = {}
-    query = sa.select(audit.c.number, audit.c.record).where(audit.c.kind == "plan-saved").order_by(audit.c.number)
-    for number, record in connection.execute(query):
+    for number, record in connection.rows("SELECT number, record FROM audit WHERE kind = 'plan-saved' ORDER BY number"):
         data = decode_event(record).data
         saved[str(data.get("rollout"))] = (number, str(data.get("digest")))
-    for rollout, document in connection.execute(sa.select(plans.c.rollout, plans.c.document)):
+    for rollout, document in connection.rows("SELECT rollout, document FROM plans"):
         number, digest = saved.pop(rollout, (0, ""))
         if _unzipped_hash(document) != digest:
             yield ChainProblem(number, "plan-edited", f"the plan of {rollout} is not the one that was recorded")
@@ -28,11 +24,9 @@ def check_plans(connection: sa.Connection) -> Iterator[ChainProblem]:
         yield ChainProblem(number, "plan-missing", f"the plan of {rollout} is gone")
 
 
-def check_evidence(connection: sa.Connection) -> Iterator[ChainProblem]:
+def check_evidence(connection: Connection) -> Iterator[ChainProblem]:
     """Compare every piece of evidence with the hash it is stored under."""
-    table = schema.evidence
-    query = sa.select(table.c.sha256, table.c.body).execution_options(yield_per=200)
-    for digest, body in connection.execute(query):
+    for digest, body in connection.stream("SELECT sha256, body FROM evidence"):
         if _unzipped_hash(body) != digest:
             yield ChainProblem(0, "evidence-edited", f"evidence {digest[:12]}… does not match its hash")
 

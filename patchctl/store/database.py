@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import difflib
 import hashlib
 import time
-import uuid
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
-
-import sqlalchemy as sa
 
 from patchctl.model.codec import from_json, to_json
 from patchctl.model.errors import StoreError, UsageError
@@ -24,8 +20,9 @@ from patchctl.model.rollout import Event
 from patchctl.store import schema
 from patchctl.store.assessments import Assessments
 from patchctl.store.chain import AuditRecord, ChainReport, Head, genesis, verify_rows
+from patchctl.store.connection import Connection, only, rows_of_each
 from patchctl.store.contents import check_evidence, check_plans
-from patchctl.store.engine import Database, explain, open_engine, sqlite_path
+from patchctl.store.engine import Database, open_database
 from patchctl.store.journal import (
     StoreJournal,
     append_records,
@@ -48,6 +45,7 @@ from patchctl.store.snapshots import (
     read_snapshot,
     times_seen,
 )
+from patchctl.store.url import sqlite_path
 
 __all__ = ["RolloutRow", "Store", "open_store", "sqlite_path", "store_exists", "upgrade_store"]
 
@@ -58,11 +56,12 @@ def open_store(url: str, *, writable: bool = True, now: Callable[[], float] = ti
     `writable=False` writes no byte anywhere: a missing SQLite file reads as an empty store. Raise StoreError for a bad
     URL, a network file system, a readable-by-others file, a newer or older schema, or a missing driver.
     """
-    engine = open_engine(url, writable=writable)
+    database = open_database(url, writable=writable)
     try:
-        return Store(Database(engine, writable=writable), _prepare(engine, writable=writable), now)
-    except sa.exc.SQLAlchemyError as error:
-        raise explain(error) from error
+        return Store(database, _prepare(database, writable=writable), now)
+    except BaseException:
+        database.close()
+        raise
 
 
 def store_exists(url: str) -> bool:
@@ -78,42 +77,38 @@ def upgrade_store(url: str) -> list[int]:
 
     Raise StoreError if the store is newer, is none, or a step fails.
     """
-    engine = open_engine(url, writable=True)
-    database = Database(engine, writable=True)
+    database = open_database(url, writable=True)
     try:
-        if not sa.inspect(engine).has_table("meta"):
+        with database.read() as connection:
+            present = connection.has_table("meta")
+        if not present:
             raise StoreError("not-a-store", "the database is not a patchctl store", "check --state")
         return database.write(lambda c: schema.upgrade_schema(c, schema.UPGRADES, schema.SCHEMA_VERSION))
     finally:
         database.close()
 
 
-def _prepare(engine: sa.Engine, *, writable: bool) -> Mapping[str, str]:
+def _prepare(database: Database, *, writable: bool) -> Mapping[str, str]:
     """Create the tables of a new store; return its meta values. Two processes may do this at once."""
-    with engine.connect() as connection, connection.begin():
-        present = sa.inspect(connection).has_table("meta")
+    with database.read() as connection:
+        present = connection.has_table("meta")
         if present:
             schema.check_version(schema.read_version(connection))
     if not present:
-        if not writable and engine.pool.__class__ is not sa.StaticPool:
+        if not writable and not database.missing:
             raise StoreError("not-a-store", "the database is not a patchctl store", "check --state")
-        _create(engine)
-    with engine.connect() as connection, connection.begin():
-        return {row.key: row.value for row in connection.execute(sa.select(schema.meta))}
+        database.set_up(_create)
+    with database.read() as connection:
+        return dict(connection.rows("SELECT key, value FROM meta"))
 
 
-def _create(engine: sa.Engine) -> None:
-    with engine.connect().execution_options(writes=True) as connection, connection.begin():
-        if engine.dialect.name == "postgresql":
-            connection.execute(sa.select(sa.func.pg_advisory_xact_lock(sa.func.hashtext("patchctl create"))))
-        if sa.inspect(connection).has_table("meta"):
-            return
-        schema.metadata.create_all(connection)
+def _create(connection: Connection) -> None:
+    connection.only_one("patchctl create")
+    if not connection.has_table("meta"):
+        import uuid  # slow to load, and needed once in a store's life
+
         store_id = str(uuid.uuid4())
-        values = {"store_id": store_id, "epoch": "1", "schema": str(schema.SCHEMA_VERSION)}
-        connection.execute(sa.insert(schema.meta), [{"key": k, "value": v} for k, v in values.items()])
-        connection.execute(sa.insert(schema.chain), {"id": 1, "number": 0, "hash": genesis(store_id)})
-        connection.execute(sa.insert(schema.counters), {"name": "token", "value": 0})
+        schema.create(connection, store_id, genesis(store_id))
 
 
 class Store:
@@ -177,9 +172,9 @@ class Store:
         with self._database.read() as connection:
             return self._head(connection)
 
-    def _head(self, connection: sa.Connection) -> Head:
-        row = connection.execute(sa.select(schema.chain.c.number, schema.chain.c.hash)).one()
-        return Head(self.store_id, self.epoch, row.number, row.hash, self._now())
+    def _head(self, connection: Connection) -> Head:
+        number, digest = only(connection.rows("SELECT number, hash FROM chain"))
+        return Head(self.store_id, self.epoch, number, digest, self._now())
 
     def verify_chain(self, heads: Sequence[Head] = (), *, deep: bool = True) -> ChainReport:
         """Check every record and every plan against the chain and kept heads; `deep`: all evidence too."""
@@ -222,10 +217,11 @@ class Store:
 
     def visits(self, host: str) -> list[tuple[str, float, bool]]:
         """Return (snapshot id, Unix time, reached) of every visit to a host, oldest first."""
-        table = schema.snapshots
-        query = sa.select(table.c.id, table.c.taken_at, table.c.reached).where(table.c.host == host)
         with self._database.read() as connection:
-            return [(str(i), at, reached) for i, at, reached in connection.execute(query.order_by(table.c.taken_at))]
+            rows = connection.rows(
+                "SELECT id, taken_at, reached FROM snapshots WHERE host = :host ORDER BY taken_at", {"host": host}
+            )
+        return [(str(number), at, bool(reached)) for number, at, reached in rows]
 
     def note_updates(self, host: str, updates: Iterable[Update], at: float) -> None:
         """Remember that a host's snapshot of time `at` showed these updates (for approvals `after: 7d`)."""
@@ -256,14 +252,16 @@ class Store:
         data = {"rollout": plan.rollout, "policy": plan.policy, "digest": digest, "hosts": len(plan.hosts)}
         event = Event("", 0, self._now(), actor or plan.created_by, "plan-saved", "", data)
 
-        def save(connection: sa.Connection) -> None:
-            plans = schema.plans
-            known = connection.execute(sa.select(plans.c.digest).where(plans.c.rollout == plan.rollout)).scalar()
+        def save(connection: Connection) -> None:
+            known = connection.value("SELECT digest FROM plans WHERE rollout = :rollout", {"rollout": plan.rollout})
             if known == digest:
                 return
             if known is not None:
                 raise StoreError("plan-exists", f"there is another plan {plan.rollout} already", "make a new plan")
-            connection.execute(sa.insert(plans), row)
+            connection.execute(
+                "INSERT INTO plans (rollout, policy, created_at, created_by, hosts, digest, document)"
+                " VALUES (:rollout, :policy, :created_at, :created_by, :hosts, :digest, :document)", row,
+            )  # fmt: skip
             append_records(connection, [event])
 
         hit("plan.save.before")
@@ -273,9 +271,10 @@ class Store:
     def load_plan(self, rollout: str) -> Plan:
         """Return a saved plan. Raise UsageError when there is none of that name."""
         with self._database.read() as connection:
-            query = sa.select(schema.plans.c.document).where(schema.plans.c.rollout == rollout)
-            document = connection.execute(query).scalar()
+            document = connection.value("SELECT document FROM plans WHERE rollout = :rollout", {"rollout": rollout})
         if document is None:
+            import difflib  # slow to load, and seldom needed
+
             near = difflib.get_close_matches(rollout, [row.rollout for row in self.rollouts()], n=1)
             hint = f"did you mean {near[0]}?" if near else "list them: patchctl status"
             raise UsageError("no-rollout", f"there is no rollout {rollout!r}", hint)
@@ -284,7 +283,8 @@ class Store:
     def latest_rollout(self) -> str | None:
         """Return the id of the plan saved last, None if there is none."""
         with self._database.read() as connection:
-            return connection.execute(sa.select(schema.plans.c.rollout).order_by(schema.plans.c.id.desc())).scalar()
+            rollout: str | None = connection.value("SELECT rollout FROM plans ORDER BY id DESC LIMIT 1")
+        return rollout
 
     def rollouts(self) -> list[RolloutRow]:
         """Return all rollouts, the newest first."""
@@ -292,25 +292,20 @@ class Store:
 
     def last_kinds(self, kinds: Sequence[str]) -> dict[str, str]:
         """Return per rollout the latest of these kinds of event that it has."""
-        audit = schema.audit
-        query = sa.select(audit.c.rollout, audit.c.kind).where(audit.c.rollout != "", audit.c.kind.in_(kinds))
+        select = "SELECT number, rollout, kind FROM audit WHERE rollout <> '' AND kind IN (:each)"
         with self._database.read() as connection:
-            return {row.rollout: row.kind for row in connection.execute(query.order_by(audit.c.number))}
+            found = sorted(rows_of_each(connection, select, kinds))
+        return {rollout: kind for _, rollout, kind in found}
 
     # --- tokens and locks
 
     def next_token(self) -> int:
         """Return a number higher than any handed out before, durably."""
-        counters = schema.counters
 
-        def raise_token(connection: sa.Connection) -> int:
-            query = (
-                sa.update(counters)
-                .where(counters.c.name == "token")
-                .values(value=counters.c.value + 1)
-                .returning(counters.c.value)
-            )
-            return int(connection.execute(query).scalar_one())
+        def raise_token(connection: Connection) -> int:
+            connection.execute("UPDATE counters SET value = value + 1 WHERE name = 'token'")
+            (token,) = only(connection.rows("SELECT value FROM counters WHERE name = 'token'"))
+            return int(token)
 
         return self._database.write(raise_token)
 
@@ -325,7 +320,7 @@ class Store:
     def break_lock(self, name: str, actor: str, reason: str) -> Holder | None:
         """Take a lock from a holder that is gone for good, on the record; return who it was, None if nobody."""
 
-        def take(connection: sa.Connection) -> Holder | None:
+        def take(connection: Connection) -> Holder | None:
             holder = break_lock(connection, name)
             if holder is not None:
                 data = {"lock": name, "holder": holder.describe()}
@@ -351,7 +346,7 @@ class Store:
     ) -> Pruned:
         """Delete old snapshots, assessments, and evidence nothing refers to, on the record. The audit chain stays."""
 
-        def job(connection: sa.Connection) -> Pruned:
+        def job(connection: Connection) -> Pruned:
             pruned = prune(connection, snapshots_before, proofs_before, assessments_before)
             if pruned.snapshots or pruned.evidence or pruned.assessments:
                 data = {
@@ -374,7 +369,7 @@ class Store:
     def raise_epoch(self, actor: str, reason: str) -> int:
         """Mark this store as restored from a backup, on the record; hosts accept it after an explicit takeover."""
 
-        def job(connection: sa.Connection) -> int:
+        def job(connection: Connection) -> int:
             epoch = raise_epoch(connection)
             append_records(connection, [Event("", 0, self._now(), actor, "epoch-raised", "", {"epoch": epoch}, reason)])
             return epoch

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 
-import sqlalchemy as sa
 from msgspec.structs import replace
 
 from patchctl.model.errors import StoreError
 from patchctl.model.failpoints import hit
 from patchctl.model.redaction import clean_values
 from patchctl.model.rollout import Event
-from patchctl.store import schema
 from patchctl.store.chain import AuditRecord, Row, decode_event, seal
+from patchctl.store.connection import Connection, only
 from patchctl.store.engine import Database
 
 
@@ -25,13 +24,12 @@ class StoreJournal:
 
     def events(self, rollout: str, after: int = 0) -> Sequence[Event]:
         """Return the events of a rollout with seq > after, in order and as they were written."""
-        audit = schema.audit
-        query = (
-            sa.select(audit.c.record).where(audit.c.rollout == rollout, audit.c.seq > after).order_by(audit.c.seq)
-        )
         with self._database.read() as connection:
-            records = connection.execute(query).scalars().all()
-        return [decode_event(record) for record in records]
+            records = connection.rows(
+                "SELECT record FROM audit WHERE rollout = :rollout AND seq > :after ORDER BY seq",
+                {"rollout": rollout, "after": after},
+            )
+        return [decode_event(record) for (record,) in records]
 
     def append(self, events: Sequence[Event]) -> None:
         """Make the events durable, all or none. Raise StoreError when a (rollout, seq) exists already."""
@@ -58,18 +56,18 @@ def record_event(database: Database, event: Event) -> int:
     return number
 
 
-def _append_events(connection: sa.Connection, events: Sequence[Event]) -> None:
-    audit = schema.audit
+def _append_events(connection: Connection, events: Sequence[Event]) -> None:
     lock_chain(connection)
     seqs: dict[str, list[int]] = {}
     for event in events:
         seqs.setdefault(event.rollout, []).append(event.seq)
     for rollout, numbers in seqs.items():
         # Events of one append are consecutive in practice: one range query instead of a list of any length.
-        query = sa.select(audit.c.seq).where(
-            audit.c.rollout == rollout, audit.c.seq.between(min(numbers), max(numbers))
+        found = connection.rows(
+            "SELECT seq FROM audit WHERE rollout = :rollout AND seq BETWEEN :first AND :last",
+            {"rollout": rollout, "first": min(numbers), "last": max(numbers)},
         )
-        taken = set(connection.execute(query).scalars()) & set(numbers)
+        taken = {seq for (seq,) in found} & set(numbers)
         if taken or len(set(numbers)) != len(numbers):
             where = f"{rollout} event {min(taken)}" if taken else f"{rollout}"
             raise StoreError(
@@ -80,14 +78,13 @@ def _append_events(connection: sa.Connection, events: Sequence[Event]) -> None:
     append_records(connection, events)
 
 
-def lock_chain(connection: sa.Connection) -> tuple[int, str]:
+def lock_chain(connection: Connection) -> tuple[int, str]:
     """Return (number, hash) of the chain's end; nobody else can append until this transaction ends."""
-    chain = schema.chain
-    row = connection.execute(sa.select(chain.c.number, chain.c.hash).where(chain.c.id == 1).with_for_update()).one()
-    return row.number, row.hash
+    number, digest = only(connection.rows_for_update("SELECT number, hash FROM chain WHERE id = 1"))
+    return number, digest
 
 
-def append_records(connection: sa.Connection, events: Sequence[Event]) -> int:
+def append_records(connection: Connection, events: Sequence[Event]) -> int:
     """Chain events in the caller's transaction; return the last audit number. seq 0 outside rollouts = the number."""
     number, previous = lock_chain(connection)
     rows = []
@@ -102,8 +99,12 @@ def append_records(connection: sa.Connection, events: Sequence[Event]) -> int:
             "number": number, "rollout": event.rollout, "seq": event.seq, "host": event.host, "kind": event.kind,
             "record": record, "hash": previous,
         })  # fmt: skip
-    connection.execute(sa.insert(schema.audit), rows)
-    connection.execute(sa.update(schema.chain).where(schema.chain.c.id == 1).values(number=number, hash=previous))
+    connection.execute_many(
+        "INSERT INTO audit (number, rollout, seq, host, kind, record, hash)"
+        " VALUES (:number, :rollout, :seq, :host, :kind, :record, :hash)", rows,
+    )  # fmt: skip
+    end = {"number": number, "hash": previous}
+    connection.execute("UPDATE chain SET number = :number, hash = :hash WHERE id = 1", end)
     return number
 
 
@@ -111,23 +112,18 @@ def read_records(
     database: Database, *, after: int = 0, rollout: str | None = None, host: str | None = None
 ) -> list[AuditRecord]:
     """Return records with number > after, oldest first: all, of one rollout ("" = outside any), or of one host."""
-    audit = schema.audit
-    query = sa.select(audit.c.number, audit.c.hash, audit.c.record).where(audit.c.number > after)
-    if rollout is not None:
-        query = query.where(audit.c.rollout == rollout)
-    if host is not None:
-        query = query.where(audit.c.host == host)
     with database.read() as connection:
-        rows = connection.execute(query.order_by(audit.c.number)).all()
-    return [AuditRecord(row.number, row.hash, decode_event(row.record)) for row in rows]
+        rows = connection.rows(
+            "SELECT number, hash, record FROM audit WHERE number > :after"
+            + (" AND rollout = :rollout" if rollout is not None else "")
+            + (" AND host = :host" if host is not None else "")
+            + " ORDER BY number",
+            {"after": after, "rollout": rollout, "host": host},
+        )
+    return [AuditRecord(number, digest, decode_event(record)) for number, digest, record in rows]
 
 
-def iterate_rows(connection: sa.Connection) -> Iterator[Row]:
-    """Give every stored record in order, a thousand in memory at a time."""
-    audit = schema.audit
-    columns = (
-        audit.c.number, audit.c.rollout, audit.c.seq, audit.c.host, audit.c.kind, audit.c.record, audit.c.hash,
-    )  # fmt: skip
-    query = sa.select(*columns).order_by(audit.c.number).execution_options(yield_per=1000)
-    for row in connection.execute(query):
+def iterate_rows(connection: Connection) -> Iterator[Row]:
+    """Give every stored record in order, not all in memory at once."""
+    for row in connection.stream("SELECT number, rollout, seq, host, kind, record, hash FROM audit ORDER BY number"):
         yield Row(*row)

@@ -12,12 +12,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import msgspec
-import sqlalchemy as sa
 from msgspec import Struct
 
 from patchctl.model.codec import canonical_json
 from patchctl.model.errors import LockedError
-from patchctl.store import schema
+from patchctl.store.connection import Connection
 from patchctl.store.engine import Database
 
 _POLL_SECONDS = 0.5
@@ -94,40 +93,37 @@ def hold_lock(database: Database, name: str, command: str, wait: float, clock: C
 def read_holders(database: Database) -> list[Holder]:
     """Return who holds which lock now; holders that are certainly gone are left out."""
     with database.read() as connection:
-        found = [_decode(text) for text in connection.execute(sa.select(schema.leases.c.holder)).scalars()]
+        found = [_decode(text) for (text,) in connection.rows("SELECT holder FROM leases")]
     return [holder for holder in found if not _gone_here(holder)]
 
 
-def break_lock(connection: sa.Connection, name: str) -> Holder | None:
+def break_lock(connection: Connection, name: str) -> Holder | None:
     """Take a lock away from its holder; return who that was, None if nobody."""
-    row = connection.execute(sa.select(schema.leases.c.holder).where(schema.leases.c.name == name)).scalar()
-    if row is None:
+    text = connection.value("SELECT holder FROM leases WHERE name = :name", {"name": name})
+    if text is None:
         return None
-    connection.execute(sa.delete(schema.leases).where(schema.leases.c.name == name))
-    return _decode(row)
+    connection.execute("DELETE FROM leases WHERE name = :name", {"name": name})
+    return _decode(text)
 
 
-def _take(connection: sa.Connection, mine: Holder) -> Holder | None:
+def _take(connection: Connection, mine: Holder) -> Holder | None:
     """Return None when the lock is ours now, else its holder."""
-    leases = schema.leases
-    if connection.dialect.name == "postgresql":
-        # One taker at a time: a row that does not exist yet cannot be locked. Released at commit.
-        connection.execute(sa.select(sa.func.pg_advisory_xact_lock(sa.func.hashtext(f"patchctl {mine.name}"))))
-    row = connection.execute(sa.select(leases.c.holder).where(leases.c.name == mine.name)).scalar()
-    if row is not None:
-        other = _decode(row)
+    connection.only_one(f"patchctl {mine.name}")  # a row that does not exist yet cannot be locked
+    text = connection.value("SELECT holder FROM leases WHERE name = :name", {"name": mine.name})
+    if text is not None:
+        other = _decode(text)
         if not _gone_here(other):
             return other
-        connection.execute(sa.delete(leases).where(leases.c.name == mine.name))
-    connection.execute(sa.insert(leases), {"name": mine.name, "holder": canonical_json(mine).decode()})
+        connection.execute("DELETE FROM leases WHERE name = :name", {"name": mine.name})
+    row = {"name": mine.name, "holder": canonical_json(mine).decode()}
+    connection.execute("INSERT INTO leases (name, holder) VALUES (:name, :holder)", row)
     return None
 
 
-def _release(connection: sa.Connection, mine: Holder) -> None:
+def _release(connection: Connection, mine: Holder) -> None:
     # Only our own: it may have been broken and taken by somebody else meanwhile.
-    leases = schema.leases
-    text = canonical_json(mine).decode()
-    connection.execute(sa.delete(leases).where(leases.c.name == mine.name, leases.c.holder == text))
+    row = {"name": mine.name, "holder": canonical_json(mine).decode()}
+    connection.execute("DELETE FROM leases WHERE name = :name AND holder = :holder", row)
 
 
 def _locked(holder: Holder) -> LockedError:

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import sqlalchemy as sa
 from msgspec import Struct
 
-from patchctl.store import schema
 from patchctl.store.chain import decode_event
 from patchctl.store.engine import Database
 
@@ -26,32 +24,17 @@ class RolloutRow(Struct, frozen=True):
 
 def list_rollouts(database: Database) -> list[RolloutRow]:
     """Return all rollouts, the newest first: one query whatever the length of their journals."""
-    plans, audit = schema.plans, schema.audit
-    last = (
-        sa.select(audit.c.rollout, sa.func.count().label("events"), sa.func.max(audit.c.seq).label("seq"))
-        .where(audit.c.rollout != "")
-        .group_by(audit.c.rollout)
-        .subquery()
-    )
-    query = (
-        sa.select(
-            plans.c.rollout, plans.c.policy, plans.c.created_at, plans.c.created_by, plans.c.hosts, last.c.events,
-            audit.c.record,
-        )
-        .select_from(plans)
-        .outerjoin(last, plans.c.rollout == last.c.rollout)
-        .outerjoin(audit, (audit.c.rollout == last.c.rollout) & (audit.c.seq == last.c.seq))
-        .order_by(plans.c.id.desc())
-    )
     with database.read() as connection:
-        rows = connection.execute(query).all()
+        rows = connection.rows(
+            "SELECT plans.rollout, policy, created_at, created_by, hosts, events, record"
+            " FROM plans LEFT JOIN (SELECT rollout, count(*) AS events, max(seq) AS seq FROM audit"
+            "  WHERE rollout <> '' GROUP BY rollout) AS last ON last.rollout = plans.rollout"
+            " LEFT JOIN audit ON audit.rollout = last.rollout AND audit.seq = last.seq"
+            " ORDER BY plans.id DESC"
+        )
     found = []
-    for row in rows:
-        event = decode_event(row.record) if row.record else None
-        found.append(
-            RolloutRow(
-                row.rollout, row.policy, row.created_at, row.created_by, row.hosts, row.events or 0,
-                event.at if event else None, event.kind if event else "",
-            )
-        )  # fmt: skip
+    for rollout, policy, created_at, created_by, hosts, events, record in rows:
+        event = decode_event(record) if record else None
+        last_at, last_kind = (event.at, event.kind) if event else (None, "")
+        found.append(RolloutRow(rollout, policy, created_at, created_by, hosts, events or 0, last_at, last_kind))
     return found

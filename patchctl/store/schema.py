@@ -4,25 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from sqlalchemy import (
-    BigInteger,
-    Boolean,
-    Column,
-    Connection,
-    Float,
-    Index,
-    Integer,
-    LargeBinary,
-    MetaData,
-    Table,
-    Text,
-    UniqueConstraint,
-    select,
-    text,
-    update,
-)
-
 from patchctl.model.errors import StoreChoiceError, StoreError
+from patchctl.store.connection import Connection
 
 SCHEMA_VERSION = 2
 
@@ -39,140 +22,147 @@ UPGRADES: Mapping[int, Sequence[str]] = {
         " at FLOAT NOT NULL, actor TEXT NOT NULL, reason TEXT NOT NULL, PRIMARY KEY (tag, host))"),
     ),
 }
-"""From version N to N + 1: SQL statements that both SQLite and PostgreSQL understand."""
+"""From version N to N + 1: SQL statements that both SQLite and PostgreSQL understand; {id} and {bytes} as below."""
 
-metadata = MetaData()
-
-_Id = BigInteger().with_variant(Integer, "sqlite")  # only INTEGER PRIMARY KEY counts up by itself in SQLite
-
-meta = Table("meta", metadata, Column("key", Text, primary_key=True), Column("value", Text, nullable=False))
-
-audit = Table(
-    "audit",
-    metadata,
-    Column("number", BigInteger, primary_key=True, autoincrement=False),
-    Column("rollout", Text, nullable=False),  # "" for records outside a rollout; seq is the number then
-    Column("seq", BigInteger, nullable=False),
-    Column("host", Text, nullable=False),
-    Column("kind", Text, nullable=False),
-    Column("record", Text, nullable=False),  # canonical JSON: the truth; the columns beside it are for searching
-    Column("hash", Text, nullable=False),
-    UniqueConstraint("rollout", "seq"),
-    Index("audit_host", "host", "number"),
-    Index("audit_kind", "kind", "number"),
+TABLES: Sequence[str] = (
+    """
+CREATE TABLE meta (
+    "key" TEXT NOT NULL,  -- store_id | epoch | schema
+    value TEXT NOT NULL,
+    PRIMARY KEY ("key")
+)""",
+    """
+CREATE TABLE audit (
+    number BIGINT NOT NULL,
+    rollout TEXT NOT NULL,  -- '' for records outside a rollout; seq is the number then
+    seq BIGINT NOT NULL,
+    host TEXT NOT NULL,
+    kind TEXT NOT NULL,
+    record TEXT NOT NULL,  -- canonical JSON: the truth; the columns beside it are for searching
+    hash TEXT NOT NULL,
+    PRIMARY KEY (number),
+    UNIQUE (rollout, seq)
+)""",
+    "CREATE INDEX audit_host ON audit (host, number)",
+    "CREATE INDEX audit_kind ON audit (kind, number)",
+    """
+CREATE TABLE chain (
+    id INTEGER NOT NULL,  -- one row, id 1
+    number BIGINT NOT NULL,
+    hash TEXT NOT NULL,
+    PRIMARY KEY (id)
+)""",
+    """
+CREATE TABLE counters (
+    name TEXT NOT NULL,
+    value BIGINT NOT NULL,
+    PRIMARY KEY (name)
+)""",
+    """
+CREATE TABLE plans (
+    id {id} NOT NULL,
+    rollout TEXT NOT NULL,
+    policy TEXT NOT NULL,
+    created_at FLOAT NOT NULL,
+    created_by TEXT NOT NULL,
+    hosts INTEGER NOT NULL,
+    digest TEXT NOT NULL,
+    document {bytes} NOT NULL,  -- zlib of the JSON
+    PRIMARY KEY (id),
+    UNIQUE (rollout)
+)""",
+    """
+CREATE TABLE evidence (
+    sha256 TEXT NOT NULL,
+    size INTEGER NOT NULL,
+    body {bytes} NOT NULL,  -- zlib
+    PRIMARY KEY (sha256)
+)""",
+    """
+CREATE TABLE snapshots (
+    id {id} NOT NULL,
+    host TEXT NOT NULL,
+    taken_at FLOAT NOT NULL,
+    reached BOOLEAN NOT NULL,
+    manifest TEXT NOT NULL,  -- sha256 in evidence: probe -> status, hash, rc, reason
+    volatile {bytes} NOT NULL,  -- zlib of JSON: what differs between any two visits
+    kind TEXT DEFAULT 'scan' NOT NULL,  -- scan | assess: what it was taken for
+    PRIMARY KEY (id)
+)""",
+    "CREATE INDEX snapshots_host ON snapshots (host, taken_at)",
+    """
+CREATE TABLE snapshot_evidence (
+    manifest TEXT NOT NULL,
+    sha256 TEXT NOT NULL,
+    PRIMARY KEY (manifest, sha256)
+)""",
+    """
+CREATE TABLE assessment_runs (
+    run TEXT NOT NULL,
+    at FLOAT NOT NULL,
+    actor TEXT NOT NULL,
+    origin TEXT NOT NULL,  -- live | begun | snapshots: assessments.py
+    baselines TEXT NOT NULL,  -- JSON of assessments.AssessedBaseline
+    PRIMARY KEY (run)
+)""",
+    """
+CREATE TABLE assessments (
+    run TEXT NOT NULL,
+    host TEXT NOT NULL,
+    baseline TEXT NOT NULL,
+    at FLOAT NOT NULL,
+    digest TEXT NOT NULL,  -- of the baseline
+    status TEXT NOT NULL,  -- of the host: ok | partial | unreachable ...
+    taken_at FLOAT,  -- of the snapshot; null = there is none
+    snapshot BIGINT,
+    counts TEXT NOT NULL,  -- JSON: verdict -> rules
+    score FLOAT,
+    findings TEXT NOT NULL,  -- sha256 in evidence; '' = not reached
+    PRIMARY KEY (run, host, baseline)
+)""",
+    "CREATE INDEX assessments_host ON assessments (host, baseline, at)",
+    """
+CREATE TABLE snapshot_tags (
+    tag TEXT NOT NULL,
+    host TEXT NOT NULL,
+    snapshot BIGINT NOT NULL,
+    at FLOAT NOT NULL,
+    actor TEXT NOT NULL,
+    reason TEXT NOT NULL,
+    PRIMARY KEY (tag, host)
+)""",
+    """
+CREATE TABLE update_seen (
+    package TEXT NOT NULL,
+    candidate TEXT NOT NULL,
+    first_at FLOAT NOT NULL,
+    host TEXT NOT NULL,
+    PRIMARY KEY (package, candidate)
+)""",
+    """
+CREATE TABLE leases (
+    name TEXT NOT NULL,
+    holder TEXT NOT NULL,  -- JSON of locks.Holder
+    PRIMARY KEY (name)
+)""",
 )
+"""Version SCHEMA_VERSION. {id} counts up by itself, {bytes} is any number of bytes: each database has its own words."""
 
-chain = Table(
-    "chain",
-    metadata,
-    Column("id", Integer, primary_key=True, autoincrement=False),  # one row, id 1
-    Column("number", BigInteger, nullable=False),
-    Column("hash", Text, nullable=False),
-)
 
-counters = Table(
-    "counters", metadata, Column("name", Text, primary_key=True), Column("value", BigInteger, nullable=False)
-)
-
-plans = Table(
-    "plans",
-    metadata,
-    Column("id", _Id, primary_key=True, autoincrement=True),
-    Column("rollout", Text, nullable=False, unique=True),
-    Column("policy", Text, nullable=False),
-    Column("created_at", Float, nullable=False),
-    Column("created_by", Text, nullable=False),
-    Column("hosts", Integer, nullable=False),
-    Column("digest", Text, nullable=False),
-    Column("document", LargeBinary, nullable=False),  # zlib of the JSON
-)
-
-evidence = Table(
-    "evidence",
-    metadata,
-    Column("sha256", Text, primary_key=True),
-    Column("size", Integer, nullable=False),
-    Column("body", LargeBinary, nullable=False),  # zlib
-)
-
-snapshots = Table(
-    "snapshots",
-    metadata,
-    Column("id", _Id, primary_key=True, autoincrement=True),
-    Column("host", Text, nullable=False),
-    Column("taken_at", Float, nullable=False),
-    Column("reached", Boolean, nullable=False),
-    Column("manifest", Text, nullable=False),  # sha256 in evidence: probe -> status, hash, rc, reason
-    Column("volatile", LargeBinary, nullable=False),  # zlib of JSON: what differs between any two visits
-    Column("kind", Text, nullable=False, server_default="scan"),  # scan | assess: what it was taken for
-    Index("snapshots_host", "host", "taken_at"),
-)
-
-snapshot_evidence = Table(
-    "snapshot_evidence",
-    metadata,
-    Column("manifest", Text, primary_key=True),
-    Column("sha256", Text, primary_key=True),
-)
-
-assessment_runs = Table(
-    "assessment_runs",
-    metadata,
-    Column("run", Text, primary_key=True),
-    Column("at", Float, nullable=False),
-    Column("actor", Text, nullable=False),
-    Column("origin", Text, nullable=False),  # live | begun | snapshots: assessments.py
-    Column("baselines", Text, nullable=False),  # JSON of assessments.AssessedBaseline
-)
-
-assessments = Table(
-    "assessments",
-    metadata,
-    Column("run", Text, primary_key=True),
-    Column("host", Text, primary_key=True),
-    Column("baseline", Text, primary_key=True),
-    Column("at", Float, nullable=False),
-    Column("digest", Text, nullable=False),  # of the baseline
-    Column("status", Text, nullable=False),  # of the host: ok | partial | unreachable ...
-    Column("taken_at", Float),  # of the snapshot; null = there is none
-    Column("snapshot", BigInteger),
-    Column("counts", Text, nullable=False),  # JSON: verdict -> rules
-    Column("score", Float),
-    Column("findings", Text, nullable=False),  # sha256 in evidence; "" = not reached
-    Index("assessments_host", "host", "baseline", "at"),
-)
-
-snapshot_tags = Table(
-    "snapshot_tags",
-    metadata,
-    Column("tag", Text, primary_key=True),
-    Column("host", Text, primary_key=True),
-    Column("snapshot", BigInteger, nullable=False),
-    Column("at", Float, nullable=False),
-    Column("actor", Text, nullable=False),
-    Column("reason", Text, nullable=False),
-)
-
-update_seen = Table(
-    "update_seen",
-    metadata,
-    Column("package", Text, primary_key=True),
-    Column("candidate", Text, primary_key=True),
-    Column("first_at", Float, nullable=False),
-    Column("host", Text, nullable=False),
-)
-
-leases = Table(
-    "leases",
-    metadata,
-    Column("name", Text, primary_key=True),
-    Column("holder", Text, nullable=False),  # JSON of locks.Holder
-)
+def create(connection: Connection, store_id: str, genesis: str) -> None:
+    """Make the tables of a new store, whose chain follows the hash `genesis`, in the caller's transaction."""
+    for statement in TABLES:
+        connection.define(statement)
+    values = {"store_id": store_id, "epoch": "1", "schema": str(SCHEMA_VERSION)}
+    for key, value in values.items():
+        connection.execute("INSERT INTO meta (key, value) VALUES (:key, :value)", {"key": key, "value": value})
+    connection.execute("INSERT INTO chain (id, number, hash) VALUES (1, 0, :hash)", {"hash": genesis})
+    connection.execute("INSERT INTO counters (name, value) VALUES ('token', 0)")
 
 
 def read_version(connection: Connection) -> int:
     """Return the schema version the store was written with. Raise StoreError if it is not one of ours."""
-    value = connection.execute(select(meta.c.value).where(meta.c.key == "schema")).scalar()
+    value = connection.value("SELECT value FROM meta WHERE key = 'schema'")
     if value is None:
         raise StoreError("not-a-store", "the database has no schema version", "point --state at a patchctl store")
     return int(value)
@@ -207,8 +197,8 @@ def upgrade_schema(connection: Connection, steps: Mapping[int, Sequence[str]], t
         if found not in steps:
             raise StoreError("no-upgrade", f"there is no way from schema {found} to {found + 1}", "report this")
         for statement in steps[found]:
-            connection.execute(text(statement))
+            connection.define(statement)
         found += 1
-        connection.execute(update(meta).where(meta.c.key == "schema").values(value=str(found)))
+        connection.execute("UPDATE meta SET value = :version WHERE key = 'schema'", {"version": str(found)})
         done.append(found)
     return done

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+import math
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Any
+from typing import NamedTuple
 
 import msgspec
-import sqlalchemy as sa
 from msgspec import Struct, field
 from msgspec.structs import replace
 
@@ -16,11 +16,13 @@ from patchctl.model.codec import canonical_json
 from patchctl.model.errors import HostFailure, StoreError
 from patchctl.model.evidence import Evidence, Snapshot
 from patchctl.model.facts import Update
-from patchctl.store import schema
+from patchctl.store.connection import CHUNK, Connection, rows_of_each
 from patchctl.store.engine import Database
 
-_CHUNK = 400
-"""Parameters in one IN (...): SQLite's oldest limit is 999."""
+_SNAPSHOT = "SELECT id, host, taken_at, manifest, volatile FROM snapshots"
+INSERT_EVIDENCE = "INSERT INTO evidence (sha256, size, body) VALUES (:sha256, :size, :body) ON CONFLICT DO NOTHING"
+"""Evidence that is there already is left alone: its hash says that it is the same."""
+_EVIDENCE_KNOWN = "SELECT sha256 FROM evidence WHERE sha256 IN (:each)"
 
 
 class _Part(Struct, frozen=True):
@@ -43,6 +45,16 @@ class _Volatile(Struct, frozen=True):
     evidence: dict[str, Evidence] = field(default_factory=dict)
     seconds: float = 0.0
     round_trips: int = 1
+
+
+class _Stored(NamedTuple):
+    """What _SNAPSHOT selects."""
+
+    id: int
+    host: str
+    taken_at: float
+    manifest: str
+    volatile: bytes
 
 
 class PackedSnapshot(Struct, frozen=True):
@@ -91,49 +103,36 @@ def pack_snapshot(snapshot: Snapshot, kind: str = "scan") -> PackedSnapshot:
     )
 
 
-def insert_packed(connection: sa.Connection, packed: PackedSnapshot, compressed: dict[str, bytes]) -> str:
+def insert_packed(connection: Connection, packed: PackedSnapshot, compressed: dict[str, bytes]) -> str:
     """Write a packed snapshot in the caller's transaction; return its id."""
-    evidence = schema.evidence
-    known = set(_select_in(connection, evidence.c.sha256, list(packed.bodies)))
+    known = {digest for (digest,) in rows_of_each(connection, _EVIDENCE_KNOWN, list(packed.bodies))}
     new = [
         {"sha256": digest, "size": len(body), "body": compressed.get(digest) or zlib.compress(body)}
         for digest, body in packed.bodies.items()
         if digest not in known
     ]
     if new:
-        connection.execute(insert_or_ignore(connection, evidence), new)
+        connection.execute_many(INSERT_EVIDENCE, new)
     if packed.manifest not in known:
         links = [{"manifest": packed.manifest, "sha256": digest} for digest in packed.bodies]
-        connection.execute(insert_or_ignore(connection, schema.snapshot_evidence), links)
+        connection.execute_many(
+            "INSERT INTO snapshot_evidence (manifest, sha256) VALUES (:manifest, :sha256) ON CONFLICT DO NOTHING", links
+        )
     row = {
         "host": packed.host, "taken_at": packed.taken_at, "reached": packed.reached, "manifest": packed.manifest,
         "volatile": packed.volatile, "kind": packed.kind,
     }  # fmt: skip
-    result = connection.execute(sa.insert(schema.snapshots).returning(schema.snapshots.c.id), row)
-    return str(result.scalar_one())
-
-
-def insert_or_ignore(connection: sa.Connection, table: sa.Table) -> Any:
-    """Return an INSERT that leaves an existing row alone."""
-    if connection.dialect.name == "postgresql":
-        from sqlalchemy.dialects import postgresql
-
-        return postgresql.insert(table).on_conflict_do_nothing()
-    from sqlalchemy.dialects import sqlite
-
-    return sqlite.insert(table).on_conflict_do_nothing()
-
-
-def _select_in(connection: sa.Connection, column: sa.Column[Any], values: Sequence[str]) -> Iterator[str]:
-    for start in range(0, len(values), _CHUNK):
-        query = sa.select(column).where(column.in_(values[start : start + _CHUNK]))
-        yield from connection.execute(query).scalars()
+    number = connection.insert(
+        "INSERT INTO snapshots (host, taken_at, reached, manifest, volatile, kind)"
+        " VALUES (:host, :taken_at, :reached, :manifest, :volatile, :kind)", row,
+    )  # fmt: skip
+    return str(number)
 
 
 def missing_evidence(database: Database, digests: Sequence[str]) -> set[str]:
     """Return those hashes that the store does not have yet."""
     with database.read() as connection:
-        return set(digests) - set(_select_in(connection, schema.evidence.c.sha256, digests))
+        return set(digests) - {digest for (digest,) in rows_of_each(connection, _EVIDENCE_KNOWN, digests)}
 
 
 def iterate_snapshots(
@@ -144,50 +143,42 @@ def iterate_snapshots(
     kind: scan | assess, what it was taken for. `before`: the latest at or before this Unix time. Equal evidence of
     several hosts is one object in memory.
     """
-    table = schema.snapshots
-    meant = [table.c.kind == kind, *([table.c.reached] if reached else ())]
-    if before is not None:
-        meant.append(table.c.taken_at <= before)
-    newest = (
-        sa.select(table.c.host, sa.func.max(table.c.taken_at).label("at")).where(*meant).group_by(table.c.host)
-    ).subquery()
-    query = sa.select(table).join(newest, (table.c.host == newest.c.host) & (table.c.taken_at == newest.c.at))
-    query = query.where(*meant)
     wanted = None if hosts is None else set(hosts)
-    reader = _Reader()
     with database.read() as connection:
-        rows = {
-            row.host: row
-            for row in connection.execute(query.order_by(table.c.id))
-            if wanted is None or row.host in wanted
-        }
-        ordered = [rows[name] for name in sorted(rows)]
-        for start in range(0, len(ordered), _CHUNK):
-            reader.prefetch(connection, ordered[start : start + _CHUNK])
-            for row in ordered[start : start + _CHUNK]:
-                yield reader.unpack(connection, row)
+        rows = connection.rows(
+            _SNAPSHOT + " JOIN (SELECT host, max(taken_at) AS taken_at FROM snapshots"
+            "  WHERE kind = :kind AND (reached OR :failures) AND taken_at <= :before GROUP BY host) AS latest"
+            " USING (host, taken_at) WHERE kind = :kind AND (reached OR :failures) ORDER BY id",
+            {"kind": kind, "failures": not reached, "before": math.inf if before is None else before},
+        )
+        latest = {row.host: row for row in map(_Stored._make, rows) if wanted is None or row.host in wanted}
+        for _, snapshot in _unpack(connection, [latest[name] for name in sorted(latest)]):
+            yield snapshot
 
 
 def read_snapshots(database: Database, numbers: Sequence[int]) -> Iterator[tuple[int, Snapshot]]:
     """Give (id, snapshot) for each of these ids that is there, equal evidence as one object in memory."""
-    table, reader = schema.snapshots, _Reader()
     with database.read() as connection:
-        for start in range(0, len(numbers), _CHUNK):
-            rows = connection.execute(sa.select(table).where(table.c.id.in_(numbers[start : start + _CHUNK]))).all()
-            reader.prefetch(connection, rows)
-            for row in rows:
-                yield row.id, reader.unpack(connection, row)
+        rows = rows_of_each(connection, _SNAPSHOT + " WHERE id IN (:each)", numbers)
+        yield from _unpack(connection, [_Stored._make(row) for row in rows])
+
+
+def _unpack(connection: Connection, rows: Sequence[_Stored]) -> Iterator[tuple[int, Snapshot]]:
+    reader = _Reader()
+    for start in range(0, len(rows), CHUNK):
+        part = rows[start : start + CHUNK]
+        reader.prefetch(connection, part)
+        for row in part:
+            yield row.id, reader.unpack(connection, row)
 
 
 def read_snapshot(database: Database, snapshot_id: str) -> Snapshot:
     """Return one snapshot by its id. Raise StoreError if there is none."""
     with database.read() as connection:
-        row = connection.execute(
-            sa.select(schema.snapshots).where(schema.snapshots.c.id == int(snapshot_id))
-        ).one_or_none()
-        if row is None:
+        rows = connection.rows(_SNAPSHOT + " WHERE id = :id", {"id": int(snapshot_id)})
+        if not rows:
             raise StoreError("no-snapshot", f"there is no snapshot {snapshot_id}", "it may have been pruned")
-        return _Reader().unpack(connection, row)
+        return _Reader().unpack(connection, _Stored._make(rows[0]))
 
 
 class _Reader:
@@ -197,20 +188,20 @@ class _Reader:
         self._texts: dict[str, str] = {}
         self._manifests: dict[str, _Manifest] = {}
 
-    def prefetch(self, connection: sa.Connection, rows: Sequence[Any]) -> None:
+    def prefetch(self, connection: Connection, rows: Sequence[_Stored]) -> None:
         """Load what these rows need with few queries instead of two for each."""
         self._load(connection, sorted({row.manifest for row in rows} - self._texts.keys()))
         parts = (part for row in rows for part in self._manifest(connection, row.manifest).evidence.values())
         self._load(connection, sorted({part.sha256 for part in parts if part.sha256} - self._texts.keys()))
 
-    def _manifest(self, connection: sa.Connection, digest: str) -> _Manifest:
+    def _manifest(self, connection: Connection, digest: str) -> _Manifest:
         manifest = self._manifests.get(digest)
         if manifest is None:
             manifest = msgspec.json.decode(self._text(connection, digest), type=_Manifest)
             self._manifests[digest] = manifest
         return manifest
 
-    def unpack(self, connection: sa.Connection, row: Any) -> Snapshot:
+    def unpack(self, connection: Connection, row: _Stored) -> Snapshot:
         manifest = self._manifest(connection, row.manifest)
         needed = {part.sha256 for part in manifest.evidence.values() if part.sha256} - self._texts.keys()
         self._load(connection, sorted(needed))
@@ -227,17 +218,15 @@ class _Reader:
             rest.round_trips,
         )  # fmt: skip
 
-    def _text(self, connection: sa.Connection, digest: str) -> str:
+    def _text(self, connection: Connection, digest: str) -> str:
         if digest not in self._texts:
             self._load(connection, [digest])
         return self._texts[digest]
 
-    def _load(self, connection: sa.Connection, digests: Sequence[str]) -> None:
-        table = schema.evidence
-        for start in range(0, len(digests), _CHUNK):
-            query = sa.select(table.c.sha256, table.c.body).where(table.c.sha256.in_(digests[start : start + _CHUNK]))
-            for digest, body in connection.execute(query):
-                self._texts[digest] = zlib.decompress(body).decode("utf-8", "surrogatepass")
+    def _load(self, connection: Connection, digests: Sequence[str]) -> None:
+        select = "SELECT sha256, body FROM evidence WHERE sha256 IN (:each)"
+        for digest, body in rows_of_each(connection, select, digests):
+            self._texts[digest] = zlib.decompress(body).decode("utf-8", "surrogatepass")
         lost = [d for d in digests if d not in self._texts]
         if lost:
             raise StoreError("evidence-lost", f"evidence {lost[0][:12]}… is not in the store", "patchctl audit verify")
@@ -245,30 +234,26 @@ class _Reader:
 
 def times_seen(database: Database) -> dict[str, tuple[float | None, float]]:
     """Return per host (last reached or None, last tried), Unix times."""
-    table = schema.snapshots
-    reached = sa.func.max(sa.case((table.c.reached, table.c.taken_at), else_=None))
-    query = sa.select(table.c.host, reached, sa.func.max(table.c.taken_at)).group_by(table.c.host)
     with database.read() as connection:
-        return {host: (seen, tried) for host, seen, tried in connection.execute(query)}
-
-
-def note_updates(connection: sa.Connection, host: str, updates: Iterable[Update], at: float) -> None:
-    """Remember since when each (package, candidate) is known; the earliest sighting on any host counts."""
-    table = schema.update_seen
-    wanted = {(u.package, u.candidate) for u in updates}
-    for package, candidate in sorted(wanted):
-        row = {"package": package, "candidate": candidate, "first_at": at, "host": host}
-        connection.execute(insert_or_ignore(connection, table), row)
-        connection.execute(
-            sa.update(table)
-            .where(table.c.package == package, table.c.candidate == candidate, table.c.first_at > at)
-            .values(first_at=at, host=host)
+        rows = connection.rows(
+            "SELECT host, max(CASE WHEN reached THEN taken_at END), max(taken_at) FROM snapshots GROUP BY host"
         )
+    return {host: (seen, tried) for host, seen, tried in rows}
+
+
+def note_updates(connection: Connection, host: str, updates: Iterable[Update], at: float) -> None:
+    """Remember since when each (package, candidate) is known; the earliest sighting on any host counts."""
+    wanted = sorted({(u.package, u.candidate) for u in updates})
+    connection.execute_many(
+        "INSERT INTO update_seen (package, candidate, first_at, host) VALUES (:package, :candidate, :at, :host)"
+        " ON CONFLICT (package, candidate) DO UPDATE SET first_at = excluded.first_at, host = excluded.host"
+        " WHERE update_seen.first_at > excluded.first_at",
+        [{"package": package, "candidate": candidate, "at": at, "host": host} for package, candidate in wanted],
+    )
 
 
 def read_first_seen(database: Database) -> dict[tuple[str, str], float]:
     """Return (package, candidate) -> Unix time of the earliest snapshot that showed it on any host."""
-    table = schema.update_seen
     with database.read() as connection:
-        rows = connection.execute(sa.select(table.c.package, table.c.candidate, table.c.first_at))
-        return {(package, candidate): at for package, candidate, at in rows}
+        rows = connection.rows("SELECT package, candidate, first_at FROM update_seen")
+    return {(package, candidate): at for package, candidate, at in rows}

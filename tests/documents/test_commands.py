@@ -164,6 +164,6 @@ def test_problems_reach_people_through_the_program(folder: Path) -> None:
 
 def test_help_does_not_load_what_it_does_not_need() -> None:
     code = ("import sys; from patchctl.cli.main import main; main(['--help'], standalone_mode=False); "
-            "print([m for m in ('pydantic', 'yaml', 'paramiko', 'sqlalchemy') if m in sys.modules], file=sys.stderr)")
+            "print([m for m in ('pydantic', 'yaml', 'paramiko', 'sqlite3') if m in sys.modules], file=sys.stderr)")
     done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
     assert done.stderr.strip() == "[]"

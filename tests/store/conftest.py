@@ -28,8 +28,8 @@ def find_postgresql() -> Path | None:
 
 
 @pytest.fixture(scope="session")
-def postgresql():
-    """A throw-away cluster on 127.0.0.1, run by an unprivileged user; gives the URL without a database."""
+def cluster():
+    """A throw-away cluster on 127.0.0.1, run by an unprivileged user; gives its URL and a function that runs pg_ctl."""
     binaries = find_postgresql()
     if binaries is None:
         pytest.skip("PostgreSQL is not installed (apt install postgresql)")
@@ -52,10 +52,20 @@ def postgresql():
     data = str(folder / "data")
     run(str(binaries / "initdb"), "-D", data, "-U", "patchctl", "-A", "trust", "-E", "UTF8", "--locale=C")
     options = f"-p {port} -h 127.0.0.1 -k {folder}"
-    run(str(binaries / "pg_ctl"), "-D", data, "-o", options, "-l", str(folder / "log"), "-w", "start")
-    yield f"postgresql://patchctl@127.0.0.1:{port}"
-    run(str(binaries / "pg_ctl"), "-D", data, "-m", "immediate", "-w", "stop")
+
+    def pg_ctl(*argv: str) -> None:
+        run(str(binaries / "pg_ctl"), "-D", data, "-l", str(folder / "log"), "-w", *argv)
+
+    pg_ctl("start", "-o", options)
+    yield f"postgresql://patchctl@127.0.0.1:{port}", pg_ctl
+    pg_ctl("stop", "-m", "immediate")
     shutil.rmtree(folder)
+
+
+@pytest.fixture(scope="session")
+def postgresql(cluster):
+    """The URL of a server, without a database."""
+    return cluster[0]
 
 
 @pytest.fixture
@@ -69,18 +79,35 @@ def store(url):
         yield opened
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
-def any_url(request, tmp_path):
-    """The URL of a fresh store of each kind."""
-    if request.param == "sqlite":
-        return f"sqlite:///{tmp_path}/state/state.db"
+def create_database(server: str) -> str:
+    """Make an empty database in the server; return its URL."""
     import psycopg
 
-    server = request.getfixturevalue("postgresql")
     name = f"t{next(_numbers)}"
     with psycopg.connect(f"{server}/postgres", autocommit=True) as connection:
-        connection.execute(f"CREATE DATABASE {name}")
+        connection.execute(f"CREATE DATABASE {name}".encode())
     return f"{server}/{name}"
+
+
+@pytest.fixture
+def server_url(postgresql):
+    """The URL of a fresh store in PostgreSQL."""
+    return create_database(postgresql)
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def new_url(request, tmp_path):
+    """A function that gives the URL of one more fresh store, of each kind."""
+    if request.param == "sqlite":
+        return lambda: f"sqlite:///{tmp_path}/state{next(_numbers)}/state.db"
+    server = request.getfixturevalue("postgresql")
+    return lambda: create_database(server)
+
+
+@pytest.fixture
+def any_url(new_url):
+    """The URL of a fresh store of each kind."""
+    return new_url()
 
 
 @pytest.fixture

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import sqlalchemy as sa
-
 from patchctl.model.assessment import FAIL, PASS, Finding, Item, Waiver
 from patchctl.model.evidence import Evidence, Snapshot
-from patchctl.store import schema
 from patchctl.store.assessments import AssessedBaseline, Assessment, AssessmentRun
+from patchctl.store.connection import Connection
 from patchctl.store.database import open_store, upgrade_store
+from tests.store.shape import shape_of
 
 NEW_TABLES = ("assessment_runs", "assessments", "snapshot_tags")
 
@@ -92,12 +91,13 @@ def test_a_store_of_the_first_version_is_upgraded_whole(any_url):
     with open_store(any_url) as store:
         old = Snapshot("h", 1.0, {"p": Evidence("p", "ok", "kept", 0)})
         store.save_snapshot(old)
+        fresh = shape_of(store)
 
-        def go_back(connection: sa.Connection) -> None:
+        def go_back(connection: Connection) -> None:
             for table in NEW_TABLES:
-                connection.execute(sa.text(f"DROP TABLE {table}"))
-            connection.execute(sa.text("ALTER TABLE snapshots DROP COLUMN kind"))
-            connection.execute(sa.text("UPDATE meta SET value = '1' WHERE key = 'schema'"))
+                connection.execute(f"DROP TABLE {table}")
+            connection.execute("ALTER TABLE snapshots DROP COLUMN kind")
+            connection.execute("UPDATE meta SET value = '1' WHERE key = 'schema'")
 
         store.database.write(go_back)
     assert upgrade_store(any_url) == [2]
@@ -105,11 +105,5 @@ def test_a_store_of_the_first_version_is_upgraded_whole(any_url):
         assert store.latest_snapshots()["h"] == old
         keep(store, 10.0, findings=[finding()])
         assert store.assessments.latest("b")["h"].counts == {FAIL: 1}
-        with store.database.read() as connection:
-            inspector = sa.inspect(connection)
-            for table in schema.metadata.sorted_tables:
-                have = {column["name"]: column["nullable"] for column in inspector.get_columns(table.name)}
-                assert have == {column.name: bool(column.nullable) for column in table.columns}, table.name
-            names = {index["name"] for index in inspector.get_indexes("assessments")}
-            assert "assessments_host" in names
+        assert shape_of(store) == fresh
     assert upgrade_store(any_url) == []

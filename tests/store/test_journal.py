@@ -12,7 +12,6 @@ import threading
 import time
 
 import pytest
-import sqlalchemy as sa
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -163,7 +162,10 @@ def test_what_is_not_json_is_refused_and_not_half_written(store):
 def test_writers_that_wait_share_one_commit(store):
     database = store.database
     commits = []
-    sa.event.listen(database._engine, "commit", lambda _: commits.append(1))
+    with database.read() as connection:  # the pool lends the same one again
+        commit = connection.commit
+        connection.commit = lambda: (commits.append(1), commit())
+    commits.clear()
     threads = [threading.Thread(target=store.journal.append, args=([event(1, f"r{n}")],)) for n in range(20)]
     with database._writing:
         for thread in threads:

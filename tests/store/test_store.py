@@ -159,8 +159,8 @@ def test_a_store_that_others_can_read_is_refused(url):
 
 def test_durability_settings_are_on(store):
     with store.database.read() as connection:
-        assert connection.exec_driver_sql("PRAGMA journal_mode").scalar() == "wal"
-        assert connection.exec_driver_sql("PRAGMA synchronous").scalar() == 2  # FULL, sqlite.org/pragma.html
+        assert connection.value("PRAGMA journal_mode") == "wal"
+        assert connection.value("PRAGMA synchronous") == 2  # FULL, sqlite.org/pragma.html
 
 
 @pytest.mark.parametrize("change", ["99", "0"])
