@@ -16,7 +16,7 @@ from patchctl.connect.winrm_settings import place_of
 from patchctl.documents.inventories import load_inventory
 from patchctl.model.errors import HostError, HostKeyError, LoginError, PrivilegeError, UsageError
 from patchctl.model.hosts import Connection, Host
-from tests.connect.test_winrm import OPERATIONS, SCRIPT, open_at, says
+from tests.connect.test_winrm import NEXT, OPERATIONS, SCRIPT, open_at, says
 from tests.winrm.injected import AFTER, BEFORE
 from tests.winrm.peers import ADMIN, PASSWORD, Peer, StartPeers
 from tests.winrm.powershell import Answer
@@ -121,13 +121,15 @@ FAULTS = [
 @pytest.mark.parametrize(("kind", "where"), FAULTS)
 def test_no_fault_leaks_a_pool_or_runs_anything_twice(winrm_peers: StartPeers, kind: str, where: str) -> None:
     (peer,) = winrm_peers()
-    peer.powershell({SCRIPT: Answer("yes")})
+    peer.powershell({SCRIPT: Answer("yes"), NEXT: Answer("next")})
     fault = peer.inject(kind, where, detail={"fault": "max-users", "redirect": "http://127.0.0.1:9/"}.get(kind, ""))
     outcome: Any
     session: WinrmSession | None = None
     try:
         session = at(peer)
         outcome = session.run(Command(SCRIPT))
+        if where == "Signal":  # sent only when another script follows in the same pool
+            assert session.run(Command(NEXT)).stdout == b"next"
     except HostError as error:
         outcome = error
     finally:
