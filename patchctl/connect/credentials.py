@@ -69,7 +69,11 @@ class Secrets:
         if resolve is None:
             raise _failure(reference, "secret-scheme", "not a reference to a secret",  # it may be the secret itself
                            "use env:, file:, cmd:, prompt:, vault or vault-file:")
-        return resolve(reference)
+        secret = resolve(reference)
+        if not secret:  # sent all the same, it would count as a wrong password on every host
+            where = "the answer" if reference.scheme == "prompt" else f"{reference.scheme}: the secret"
+            raise _failure(reference, "secret-missing", f"{where} is empty", "give it a value, or remove the key")
+        return secret
 
     def _from_environment(self, reference: SecretRef) -> str:
         value = os.environ.get(reference.value)

@@ -82,6 +82,17 @@ def test_failures_have_codes_and_name_the_place(tmp_path: Path) -> None:
     assert fails(Secrets(None, SecretRef("plain", "wrong")), "vault", inline()).code == "vault-decrypt"
 
 
+def test_an_empty_secret_is_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A variable that CI left empty would be sent as a wrong password to every host, and lock the account there."""
+    monkeypatch.setenv("PATCH_SUDO", "")
+    (tmp_path / "secret").write_text("\n")
+    (tmp_path / "vars.yml").write_text("sudo: ''\n")
+    secrets = Secrets(lambda label: "")
+    for scheme, value in (("env", "PATCH_SUDO"), ("file", f"{tmp_path}/secret"), ("cmd", "printf ''"),
+                          ("prompt", "sudo"), ("vault-file", f"{tmp_path}/vars.yml#sudo")):
+        assert fails(secrets, scheme, value).code == "secret-missing"
+
+
 def test_the_secret_is_in_no_message_repr_or_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
     canary = "c4n4ry-s3cret"
     monkeypatch.setenv("VAULT_PW", canary)
