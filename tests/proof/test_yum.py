@@ -104,6 +104,17 @@ def test_the_way_back_is_in_yums_history_too(project: Project) -> None:
         assert_clean(host)
 
 
+def test_a_lock_that_comes_after_the_plan_stops_its_package(project: Project) -> None:
+    host = project.hosts[0]
+    project.run("plan", "--policy", "plain", "--limit", "old1", "--out", "plan.json").expect(0)
+    host.fault("versionlock", "lab-plain")
+    project.run("apply", "plan.json", "--yes").expect(5, 6)
+    shown = project.host("old1")
+    assert (shown["state"], shown["error"]["code"]) == ("failed", "held-since-the-plan"), shown
+    assert "lab-plain 1.0" in versions(host)
+    host.clear()
+
+
 def test_a_kernel_is_installed_beside_and_asks_for_a_reboot(project: Project) -> None:
     project.policy(PLAIN.replace("lab-*", "kernel"))
     project.run("apply", "--policy", "plain", "--limit", "old1", "--yes").expect(3)

@@ -216,6 +216,22 @@ def download(base, directory, words):
         except (yum.Errors.YumBaseError, urlgrabber.grabber.URLGrabError, EnvironmentError) as error:
             out.write("miss %s %s\n" % (digest, clean(error)[:200]))
 
+def locked(base, pkg):
+    """Return the versionlock entry that forbids this version, or "": the plugin passes over files given by name."""
+    if "versionlock" not in getattr(base.plugins, "_plugins", {}):
+        return ""
+    about, full = "", "%s:%s-%s-%s.%s" % (pkg.epoch or "0", pkg.name, pkg.version, pkg.release, pkg.arch)
+    for line in sorted(lock_lines(), key=lambda x: not x.startswith("!")):
+        entry = line.lstrip("!")
+        parts = re.match(r"(?:\d+:)?(.+)-[^-]+-[^-]+$", entry)
+        if not re.match(r"\d+:", entry):
+            entry = "*:" + entry
+        if fnmatch.fnmatch(full, entry):
+            return line if line.startswith("!") else ""
+        if not line.startswith("!") and parts and fnmatch.fnmatch(pkg.name, parts.group(1)):
+            about = line
+    return about
+
 def check(base, directory, words):
     """Tell what installing these files would do, without any other source."""
     installed = read_installed(base)
@@ -223,6 +239,9 @@ def check(base, directory, words):
     for word in words:
         path = os.path.join(directory, word)
         pkg = yum.packages.YumLocalPackage(ts=base.rpmdb.readOnlyTS(), filename=path)
+        lock = locked(base, pkg)
+        if lock:
+            fail("%s-%s.%s is held by versionlock: %s" % (pkg.name, evr(pkg), pkg.arch, lock))
         old = installed.get((pkg.name, pkg.arch)) or installed.get((pkg.name, "noarch")) or []
         if [p for p in old if compare(tuple_of(pkg), tuple_of(p)) == 0]:
             continue  # put there by an attempt that was cut
