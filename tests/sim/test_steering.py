@@ -240,6 +240,21 @@ def test_a_host_is_rebooted_five_times_in_a_rollout_at_most(reboots: int, again:
         assert step.job.kind == "reboot"
 
 
+@pytest.mark.parametrize("nth", range(2, 20))
+def test_a_decision_that_a_pause_overtook_is_taken_afresh(nth: int) -> None:
+    run = rollout(names(4))
+    state = run.control(Controls(between={nth: lambda: say(run, "rollout-paused", reason="stop")}))
+    written = run.journal.written
+    kinds = [event.kind for event in written]
+    if "rollout-paused" not in kinds:
+        return  # it was over by then
+    assert state is not None
+    after = written[kinds.index("rollout-paused") + 1:]
+    begun = [event for event in after if event.kind == "job-intended" and event.data["kind"] in ("stage", "start")]
+    assert not begun
+    assert not [event for event in after if event.kind in ("ring-opened", "rollout-started")], "nothing new is begun"
+
+
 def test_a_pause_from_elsewhere_stops_starting_and_a_resume_goes_on() -> None:
     run = rollout(names(6), {n: Scenario(install=100.0) for n in names(6)}, concurrency=2)
     run.world.after(300.0, lambda: say(run, "rollout-paused", reason="lunch"))
