@@ -16,7 +16,7 @@ from msgspec.structs import replace
 
 from patchctl.cli.streams import is_utf8
 from patchctl.model import text
-from patchctl.model.text import strip_control
+from patchctl.model.text import escape_control, strip_control
 
 FORMATS = ("table", "wide", "json", "jsonl", "yaml", "csv", "markdown")
 
@@ -58,13 +58,13 @@ def render(document: Document, fmt: str, width: int = 0) -> str:
     """
     whole = {"schema": document.schema, **document.data}
     if fmt == "json":
-        return json.dumps(whole, indent=2, ensure_ascii=False) + "\n"
+        return escape_control(json.dumps(whole, indent=2, ensure_ascii=False)) + "\n"
     if fmt == "jsonl":
         items = document.data.get(document.list_key) if document.list_key else [whole]
         kind = document.list_key.rstrip("s") or "document"
         lines = [{"type": kind, "schema": document.schema, **item} for item in items or []]
         lines.append({"type": "summary", "schema": document.schema, **document.data.get("summary", {})})
-        return "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines)
+        return "".join(escape_control(json.dumps(line, ensure_ascii=False)) + "\n" for line in lines)
     if fmt == "yaml":
         import yaml
 

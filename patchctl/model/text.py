@@ -16,6 +16,11 @@ def strip_control(text: str) -> str:
     return _CONTROL.sub("", _ANSI.sub("", text))
 
 
+def escape_control(text: str) -> str:
+    """Return JSON with what strip_control would remove escaped (RFC 8259, section 7): the values are the same."""
+    return _CONTROL.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
+
+
 def one_line(text: str, limit: int = 300) -> str:
     """Return safe text on one line of at most `limit` characters, cut with an ellipsis."""
     flat = " ".join(strip_control(text).split())

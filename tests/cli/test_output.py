@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 from typing import Any
 
 import pytest
@@ -56,3 +57,14 @@ def test_a_brief_form_is_for_plain_tables_only() -> None:
     assert "as web01" in render(found, "table")
     assert "as web01" not in render(found, "wide")
     assert next(csv.DictReader(io.StringIO(render(found, "csv"))))["what"] == LONG.strip()
+
+
+@pytest.mark.parametrize("fmt", ["table", "wide", "csv", "markdown", "json", "jsonl", "yaml"])
+def test_no_format_passes_on_what_moves_a_terminal(fmt: str) -> None:
+    hostile = "web\x1b]0;evil\x07\x1b[2J\u202e\x9b31m"
+    row = {"host": hostile}
+    shown = render(Document("patchctl/x/1", {"hosts": [row]}, [row], [Column("host", "HOST")], "hosts", [hostile]), fmt)
+    moving = "\x1b\x07\x9b" + ("" if fmt == "yaml" else "\u202e")  # PyYAML takes that one for printable
+    assert not [char for char in shown if char in moving]
+    if fmt == "json":
+        assert json.loads(shown)["hosts"] == [row], "escaped, not changed"
