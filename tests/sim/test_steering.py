@@ -241,6 +241,18 @@ def test_a_host_is_rebooted_five_times_in_a_rollout_at_most(reboots: int, again:
 
 
 @pytest.mark.parametrize("nth", range(2, 20))
+def test_no_job_is_handed_out_whose_intent_an_abort_overtook(nth: int) -> None:
+    run = rollout(names(4))
+    run.control(Controls(between={nth: lambda: say(run, "rollout-aborted", reason="stop")}))
+    kinds = [event.kind for event in run.journal.written]
+    if "rollout-aborted" not in kinds:
+        return  # it was over by then
+    aborted = run.journal.written[kinds.index("rollout-aborted")].at
+    late = [at for host in run.world.hosts.values() for _, at in host.installs if at > aborted]
+    assert not late, "an install began after the abort"
+
+
+@pytest.mark.parametrize("nth", range(2, 20))
 def test_a_decision_that_a_pause_overtook_is_taken_afresh(nth: int) -> None:
     run = rollout(names(4))
     state = run.control(Controls(between={nth: lambda: say(run, "rollout-paused", reason="stop")}))
