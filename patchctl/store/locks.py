@@ -127,7 +127,7 @@ def _release(connection: Connection, mine: Holder) -> None:
 
 
 def _locked(holder: Holder) -> LockedError:
-    hint = "wait with --lock-wait SECONDS, or stop that run"
+    hint = "wait until that run has ended, or stop it"
     if holder.machine != socket.gethostname():
         hint += f"; if {holder.machine} is gone for good: patchctl state unlock {holder.name} --reason TEXT"
     return LockedError("locked", f"{holder.name} is locked by {holder.describe()}", hint)

@@ -223,6 +223,23 @@ def shorten_policy(path: Path) -> None:
     path.write_text(text.partition("tests:")[0], "utf-8")
 
 
+def test_no_message_advises_an_option_that_no_command_has() -> None:
+    known: set[str] = set()
+
+    def learn(command: click.Command, context: click.Context) -> None:
+        known.update(option for parameter in command.get_params(context) for option in parameter.opts)
+        for name in command.list_commands(context) if isinstance(command, click.Group) else ():
+            inner = command.get_command(context, name)  # type: ignore[attr-defined]  # it is a Group here
+            learn(inner, click.Context(inner, info_name=name, parent=context))
+
+    learn(main, click.Context(main, info_name="patchctl"))
+    advice = re.compile(r"\b(?:with|add|use|give|name|needs|leave|by) (--[a-z][a-z-]+)")
+    texts = [path.read_text("utf-8") for path in (ROOT / "patchctl").rglob("*.py")]
+    advised = {option for text in texts for option in advice.findall(text)}
+    assert "--yes" in advised
+    assert advised - known <= {"--list", "--all"}, "not ours: inventory scripts' --list, zypper's --all"
+
+
 @pytest.mark.lab
 def test_first_use_and_tutorial_run_on_real_hosts(
     lab: Lab, fresh_hosts: Callable[[int], list[LabHost]], tmp_path: Path
