@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from patchctl.collect.fixing import SIGNATURES
@@ -65,6 +65,7 @@ def test_error_codes_have_classes(failure: HostFailure, cls: str, transient: boo
 
 
 @given(st.text(), st.text(), st.one_of(st.none(), st.integers()))
+@settings(deadline=None)
 def test_no_output_of_a_host_breaks_the_diagnosis(log: str, message: str, rc: int | None) -> None:
     signatures = [signature for platform in all_platforms() for signature in platform.signatures]
     for error in (None, HostFailure("code", message)):

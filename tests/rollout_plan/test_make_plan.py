@@ -236,7 +236,7 @@ def test_nothing_to_do_is_one_line(store: Store) -> None:
 
 PROJECT = {
     "inventories/hosts.yaml": "groups:\n  web:\n    hosts: [web0, web1]\n",
-    "policies/now.yaml": "policy: now\nhosts: web\napprove:\n  - {}\nrings:\n  - {name: all, size: rest}\n",
+    "policies/now.yaml": 'policy: now\nhosts: web\napprove:\n  - {package: "*"}\nrings:\n  - {name: all, size: rest}\n',
 }
 
 
