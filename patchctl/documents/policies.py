@@ -90,4 +90,4 @@ def _policy(content: PolicyFile, name: str, text: str) -> Policy:
 
 def _rule(entry: ApprovalSection) -> ApprovalRule:
     return ApprovalRule(entry.package, entry.security, entry.known_exploited, entry.severity, entry.after, entry.hosts,
-                        entry.reason, entry.until)
+                        entry.reason, entry.until, tuple(entry.classification))

@@ -32,7 +32,7 @@ from patchctl.documents.fields import (
 from patchctl.documents.health import HealthEntry
 from patchctl.documents.inventory_schema import REBOOT_WORDS
 from patchctl.model.localtime import parse_zone
-from patchctl.model.policy import CONFIRM_RANGE
+from patchctl.model.policy import CLASSIFICATIONS, CONFIRM_RANGE
 from patchctl.model.units import format_duration
 
 SEVERITIES = ("low", "medium", "important", "critical")
@@ -57,6 +57,13 @@ def _read_rings(value: Any) -> Any:
     if isinstance(value, list) and not value:
         raise fail("empty-value", "a list of rings names at least one", "leave rings out to patch all at once")
     return value
+
+
+def _read_classifications(value: Any) -> Any:
+    """Take one word for a list of one, and refuse an empty list: it would match everything."""
+    if isinstance(value, list) and not value:
+        raise fail("empty-value", "a list of classifications names at least one", "write one, or remove the key")
+    return read_list(value)
 
 
 def _read_blackout(value: Any) -> str:
@@ -99,8 +106,10 @@ Words = Annotated[
     list[Text], Shorthand(_read_notify),
 ]
 
+Classifications = Annotated[list[Annotated[str, one_of(*CLASSIFICATIONS)]], Shorthand(_read_classifications)]
 
-CONDITIONS = frozenset({"package", "security", "known_exploited", "severity", "after", "hosts"})
+
+CONDITIONS = frozenset({"package", "security", "known_exploited", "severity", "classification", "after", "hosts"})
 
 
 class ApprovalSection(Strict):
@@ -110,6 +119,7 @@ class ApprovalSection(Strict):
     security: Flag | None = None
     known_exploited: Flag | None = None
     severity: Annotated[str, one_of(*SEVERITIES)] = ""
+    classification: Classifications = Field(default_factory=list)
     after: Duration = 0.0
     hosts: Pattern = ""
     reason: Text = ""
@@ -243,6 +253,7 @@ class ApprovalTest(Strict):
     security: Flag | None = None
     known_exploited: Flag | None = None
     severity: Annotated[str, one_of(*SEVERITIES)] = ""
+    classification: Classifications = Field(default_factory=list)
     host: Text = ""
     released: Date
     date: Date

@@ -44,6 +44,8 @@ class Update(Struct, frozen=True):
     severity: str = ""
     known_exploited: bool | None = None
     """Whether a feed says that it is exploited in the wild; None = no feed was asked."""
+    classifications: tuple[str, ...] = ()
+    """What its publisher files it under, words of model.policy.CLASSIFICATIONS; () = unknown."""
 
 
 class Artefact(Struct, frozen=True):

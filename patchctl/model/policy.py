@@ -6,6 +6,12 @@ from msgspec import Struct, field
 
 from patchctl.model.hosts import HealthCheck
 
+CLASSIFICATIONS = (
+    "security-updates", "critical-updates", "definition-updates", "update-rollups", "updates", "upgrades", "drivers",
+    "feature-packs", "service-packs", "tools", "applications", "connectors", "developer-kits", "guidance",
+)
+"""What updates of Windows are filed under, Microsoft's own terms in small letters."""
+
 
 class ApprovalRule(Struct, frozen=True):
     """Conditions of one approve or reject entry; all that are set must hold. The first match wins."""
@@ -23,6 +29,8 @@ class ApprovalRule(Struct, frozen=True):
     reason: str = ""
     until: str = ""
     """Date (YYYY-MM-DD) after which the entry no longer holds; "" = no end."""
+    classifications: tuple[str, ...] = ()
+    """The update is filed under one of these; () = any."""
 
 
 class Approval(Struct, frozen=True):

@@ -2,7 +2,7 @@
 
 Order: what the host itself holds back or phases in comes first, then `reject` (BLOCK: nothing overrides it until it
 expires), then `approve`, where the first rule whose conditions hold decides alone; `after` only delays that rule.
-What is not known (security, severity, exploited) never satisfies an approve rule and never escapes a reject rule.
+What is not known (security, severity, classification, exploited) never satisfies an approve rule and never escapes a reject rule.
 """
 
 from __future__ import annotations
@@ -71,6 +71,8 @@ def describe_rule(rule: ApprovalRule) -> str:
             parts.append(f"{key}: {str(value).lower()}")
     if rule.severity:
         parts.append(f"severity: {rule.severity}")
+    if rule.classifications:
+        parts.append(f"classification: [{', '.join(rule.classifications)}]")
     if rule.after:
         parts.append(f"after: {format_duration(rule.after)}")
     if rule.hosts:
@@ -90,6 +92,10 @@ def _holds(rule: ApprovalRule, host: str, update: Update, in_hosts: InHosts, *, 
     if rule.severity:
         rank = _RANKS.get(update.severity.lower())
         if not (unknown if rank is None else rank >= _RANKS[rule.severity.lower()]):
+            return False
+    if rule.classifications:
+        known = update.classifications
+        if not (unknown if not known else not set(known).isdisjoint(rule.classifications)):
             return False
     return not rule.hosts or in_hosts(rule.hosts, host)
 

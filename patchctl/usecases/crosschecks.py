@@ -165,7 +165,7 @@ def _check_tests(check: _Check, tests: Iterable[ApprovalTest], inventory: Invent
     select = _selector(inventory) if inventory is not None else None
     for index, test in enumerate(tests):
         update = Update(test.update, "", "1", "2", security=test.security, severity=test.severity,
-                        known_exploited=test.known_exploited)
+                        known_exploited=test.known_exploited, classifications=tuple(test.classification))
         now = instant(parse_date(test.date), 24 * 60, zone) - 1
         approval, reason = decide_approval(
             check.policy, test.host, update, instant(parse_date(test.released), 0, zone), now,

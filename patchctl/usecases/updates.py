@@ -119,6 +119,7 @@ def _describe(
         "advisories": list(update.advisories),
         "cves": list(update.cves),
         "severity": update.severity or None,
+        "classifications": list(update.classifications),
         "known_exploited": update.known_exploited,
         "first_seen": None if seen is None else datetime.fromtimestamp(seen, UTC).isoformat(timespec="seconds"),
         "approval": approval,

@@ -94,6 +94,16 @@ def test_a_policy_without_approve_rules_approves_nothing() -> None:
     assert decide(Policy("p")) == ("pending", "the policy has no approve rules")
 
 
+def test_a_classification_is_any_of_those_named_and_an_unknown_one_is_never_good_news() -> None:
+    rule = ApprovalRule(classifications=("security-updates", "critical-updates"))
+    filed = [("definition-updates",), ("drivers", "critical-updates"), ()]
+    updates = [replace(OPENSSL, classifications=one) for one in filed]
+    approving, rejecting = Policy("p", approve=(rule,)), Policy("p", approve=(ApprovalRule(),), reject=(rule,))
+    assert [decide(approving, update)[0] for update in updates] == ["pending", "approved", "pending"]
+    assert [decide(rejecting, update)[0] for update in updates] == ["approved", "rejected", "rejected"]
+    assert decide(approving, updates[1])[1] == "approve[1] {classification: [security-updates, critical-updates]}"
+
+
 def test_rule_reads_as_written() -> None:
     assert describe_rule(ApprovalRule()) == "{}"
     rule = ApprovalRule(package="a*", security=True, severity="high", hosts="web:!db")

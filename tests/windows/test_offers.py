@@ -13,14 +13,16 @@ from patchctl.model.errors import DocumentsError
 from patchctl.model.facts import HostFacts, OsRelease, Package, RebootNeed, Update
 from patchctl.model.hosts import Connection, Host, Inventory
 from patchctl.model.plan import Change, HostPlan
-from patchctl.model.policy import ApprovalRule, PackageOffer, Policy, RingSpec
+from patchctl.model.policy import CLASSIFICATIONS, ApprovalRule, PackageOffer, Policy, RingSpec
 from patchctl.platforms.windows.offers import add_offers, explain_offers
+from patchctl.platforms.windows.read import _CLASSIFICATIONS, read_facts
 from patchctl.rollout.hostplan import Survey
 from patchctl.rollout.plan import build_plan
 from patchctl.rollout.state import HostProgress
 from patchctl.rollout.takeback import find_in_place
 from patchctl.usecases.hostjobs_verify import all_in_place, list_changed, list_pending, list_waiting
 from patchctl.usecases.plan import make_judge
+from tests.platforms.cases import load_case
 
 KB, ID = "KB5031364", "8cb3e1bd-7b4c-4b5e-9d0b-1f2f6f2f9a11"
 AGENTS = f"{ID}.200"
@@ -121,3 +123,10 @@ def test_a_policy_that_names_one_thing_twice_is_refused(tmp_path: Path) -> None:
     assert [p.code for p in caught.value.problems] == ["package-twice"]
 
 
+
+
+def test_what_an_update_is_filed_under_is_told_by_the_category_and_not_by_its_name_in_some_language() -> None:
+    case = load_case("windows", "one-cumulative-update")
+    found = {u.package: u.classifications for u in read_facts(case.snapshot).updates or ()}
+    assert found == {KB: ("security-updates",), "KB2267602": ("definition-updates",)}
+    assert set(_CLASSIFICATIONS.values()) == set(CLASSIFICATIONS)

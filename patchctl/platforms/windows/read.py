@@ -19,9 +19,24 @@ from patchctl.platforms.windows.probes import PENDING_KEYS
 from patchctl.platforms.windows.registry import Key, read_keys
 
 ORIGIN = "Windows Update"
-_SECURITY = "0fa1201d-4330-4fa8-8ae9-b877473b6441"
-_CRITICAL = "e6cf1350-c01b-414d-a61f-263d14d133b4"
-"""CategoryID of Security Updates and Critical Updates, whatever the host's language calls them."""
+_CLASSIFICATIONS = {
+    "0fa1201d-4330-4fa8-8ae9-b877473b6441": "security-updates",
+    "e6cf1350-c01b-414d-a61f-263d14d133b4": "critical-updates",
+    "e0789628-ce08-4437-be74-2495b842f43b": "definition-updates",
+    "28bc880e-0592-4cbf-8f95-c79b17911d5f": "update-rollups",
+    "cd5ffd1e-e932-4e3a-bf74-18bf0b1bbd83": "updates",
+    "3689bdc8-b205-4af4-8d4a-a63924c5e9d5": "upgrades",
+    "ebfc1fc5-71a4-4f7b-9aca-3b9a503104a0": "drivers",
+    "b54e7d24-7add-428f-8b75-90a396fa584f": "feature-packs",
+    "68c5b0a3-d1a6-4553-ae49-01d3a7827828": "service-packs",
+    "b4832bd8-e735-4761-8daf-37f882276dab": "tools",
+    "5c9376ab-8ce6-464a-b136-22113dd69801": "applications",
+    "434de588-ed14-48f5-8eed-a15e09a991f6": "connectors",
+    "e140075d-8433-45c3-ad87-e72345b36078": "developer-kits",
+    "9511d615-35b2-47bb-927f-f73d8e9260bb": "guidance",
+}
+"""CategoryID -> classification, whatever the host's language calls it ("WSUS Classification GUIDs", Microsoft Learn,
+ff357803; upgrades and drivers as WSUS has them). Other categories are products."""
 LOOP = 2
 """So many installations that Windows calls successful, and the same revision is offered again: an update loop."""
 _PENDING_WORDS = {
@@ -155,10 +170,11 @@ def _updates(search: Search, reboot: RebootNeed) -> Iterator[Update]:
             continue
         identity = _identity(item)
         state, reason = _state(item, succeeded[identity], reboot)
-        ids = {str(one).lower() for one in _strings(item, "category_ids")}
+        filed = _classifications(item)
+        security = "security-updates" in filed if _strings(item, "category_ids") else None
         yield Update(
-            name, "", installed.get(name, ""), identity, ORIGIN, _SECURITY in ids if ids else None, state, reason,
-            cves=_strings(item, "cves"), severity=_severity(item, ids),
+            name, "", installed.get(name, ""), identity, ORIGIN, security, state, reason,
+            cves=_strings(item, "cves"), severity=_severity(item, filed), classifications=filed,
         )  # fmt: skip
 
 
@@ -176,9 +192,14 @@ def _state(item: Mapping[str, Any], succeeded: int, reboot: RebootNeed) -> tuple
     return "upgradable", title
 
 
-def _severity(item: Mapping[str, Any], categories: set[str]) -> str:
+def _classifications(item: Mapping[str, Any]) -> tuple[str, ...]:
+    ids = [one.lower() for one in _strings(item, "category_ids")]
+    return tuple(dict.fromkeys(_CLASSIFICATIONS[one] for one in ids if one in _CLASSIFICATIONS))
+
+
+def _severity(item: Mapping[str, Any], filed: tuple[str, ...]) -> str:
     said = one_line(str(item.get("severity") or ""), 20).lower()
-    return said or ("critical" if _CRITICAL in categories else "")
+    return said or ("critical" if "critical-updates" in filed else "")
 
 
 def _strings(item: Mapping[str, Any], key: str) -> tuple[str, ...]:
