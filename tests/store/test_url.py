@@ -6,7 +6,7 @@ from pathlib import Path
 from urllib.parse import quote, quote_plus
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from patchctl.documents.settings import resolve_state
@@ -113,6 +113,7 @@ def test_a_path_may_hold_anything(name):
 
 
 @given(folder=names, name=names)
+@example(folder="a%41", name="b?c%3F")
 def test_a_path_given_as_a_setting_is_that_path(folder, name):
     wanted = Path(f"/srv/{folder}/{name}")
     if "://" not in name:
