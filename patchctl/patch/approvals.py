@@ -2,7 +2,8 @@
 
 Order: what the host itself holds back or phases in comes first, then `reject` (BLOCK: nothing overrides it until it
 expires), then `approve`, where the first rule whose conditions hold decides alone; `after` only delays that rule.
-What is not known (security, severity, classification, exploited) never satisfies an approve rule and never escapes a reject rule.
+What is not known (security, severity, classification, exploited) never satisfies an approve rule and never escapes a
+reject rule.
 """
 
 from __future__ import annotations
