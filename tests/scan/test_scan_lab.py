@@ -106,7 +106,7 @@ def test_hostile_surroundings_change_nothing(fault: str, host: LabHost, project:
 
 
 def test_without_root_what_needs_it_is_unknown_with_the_reason(host: LabHost, project: Callable[..., Project]) -> None:
-    refused = project([host], user="guest").scan("--refresh", "never")[host.name]
+    refused = project([host], user="guest").scan("--refresh", "never", code=4)[host.name]
     assert refused["status"] == "privilege-failed"
     assert refused["error"]["code"]
     plain = project([host], user="guest", extra="  become: {method: none}\n").scan("--refresh", "always")[host.name]
