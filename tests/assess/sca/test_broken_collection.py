@@ -7,7 +7,7 @@ here; then (`make soak`) a real host's answers to whole policies are broken, pro
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -16,7 +16,7 @@ from msgspec.structs import replace
 from patchctl.assess.content.sca.baseline import ScaBaseline
 from patchctl.model.assessment import ERROR, NOT_APPLICABLE, UNKNOWN
 from patchctl.model.evidence import NOT_APPLICABLE as GUARDED
-from patchctl.model.evidence import OK, Evidence, Snapshot
+from patchctl.model.evidence import OK, Evidence, Probe, Snapshot
 from patchctl.model.evidence import UNKNOWN as LOST
 from tests.assess.sca.ask import load
 from tests.assess.sca.test_on_hosts import collect, policies, read
@@ -61,8 +61,8 @@ def house(dialect: int, at: Path) -> ScaBaseline:
 
 def answer(baseline: ScaBaseline, stub: str = "") -> dict[str, str]:
     """Run a baseline's probes here, with `stub` before each; return rule -> verdict."""
-    def run(probes: object) -> Snapshot:
-        return ask(("dash",), [replace(p, root=False, command=f"{stub}\n{p.command}") for p in probes])  # type: ignore
+    def run(probes: Sequence[Probe]) -> Snapshot:
+        return ask(("dash",), [replace(p, root=False, command=f"{stub}\n{p.command}") for p in probes])
 
     snapshot = run(baseline.probes())
     if later := baseline.follow_up(snapshot):
